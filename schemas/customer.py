@@ -1,0 +1,117 @@
+"""A customer on both sides, and the contact that becomes Pike's primary contact (R15-R19)."""
+
+from datetime import datetime
+from uuid import UUID
+
+from schemas.base import EconomicIn, EconomicOut, Strict
+from schemas.terms import CustomerGroupRef, LayoutRef, PaymentTermsRef, VatZoneRef
+
+
+class ContactRef(EconomicIn):
+    """Reference to a contact by its number within the customer."""
+
+    customer_contact_number: int
+
+
+class EconomicContact(EconomicIn):
+    """A contact person. Legacy REST numbers them per customer; that number is ``customer_contact_number``.
+
+    The bulk list of the OpenAPI service calls the same number ``userInterfaceNumber``; the client
+    translates, so that both surfaces give this one shape.
+    """
+
+    customer_number: int
+    customer_contact_number: int
+    name: str = ""
+    email: str | None = None
+    sort_key: int | None = None
+    deleted: bool = False
+
+
+class EconomicCustomer(EconomicIn):
+    """``/customers``: every text may be absent; ``email`` may hold several addresses, space separated."""
+
+    customer_number: int
+    name: str = ""
+    currency: str | None = None
+    email: str | None = None
+    address: str | None = None
+    zip: str | None = None
+    city: str | None = None
+    country: str | None = None
+    corporate_identification_number: str | None = None
+    vat_number: str | None = None
+    barred: bool = False
+    last_updated: datetime | None = None
+    attention: ContactRef | None = None
+    customer_contact: ContactRef | None = None
+    customer_group: CustomerGroupRef | None = None
+    payment_terms: PaymentTermsRef | None = None
+    vat_zone: VatZoneRef | None = None
+    layout: LayoutRef | None = None
+
+
+class EconomicCustomerOut(EconomicOut):
+    """Body of ``POST /customers``; e-conomic chooses the number. Limits are the API's."""
+
+    class Group(EconomicOut):
+        """Reference by number."""
+
+        customer_group_number: int
+
+    class Terms(EconomicOut):
+        """Reference by number; the type is left out, a differing one would be refused (E07180)."""
+
+        payment_terms_number: int
+
+    class Zone(EconomicOut):
+        """Reference by number."""
+
+        vat_zone_number: int
+
+    name: str
+    currency: str
+    customer_group: Group
+    payment_terms: Terms
+    vat_zone: Zone
+    email: str | None = None
+    address: str | None = None
+    zip: str | None = None
+    city: str | None = None
+    country: str | None = None
+    corporate_identification_number: str | None = None
+
+
+class PikeCustomer(Strict):
+    """A row of ``pike.customers``, the columns that e-conomic rules."""
+
+    external_number: str
+    name: str
+    primary_contact_first_name: str | None = None
+    primary_contact_last_name: str | None = None
+    primary_contact_full_name: str | None = None
+    primary_contact_email: str | None = None
+    primary_contact_address: str | None = None
+    address: str | None = None
+    zip: str | None = None
+    city: str | None = None
+    country: str | None = None
+    vat_number: str | None = None
+    currency: str | None = None
+    barred: bool = False
+    active: bool = True
+
+
+class LocalCustomer(Strict):
+    """A customer as Pike holds it, linked to e-conomic or not; what a pushed invoice needs to know."""
+
+    id: UUID
+    name: str
+    external_number: str | None = None
+    email: str | None = None
+    vat_number: str | None = None
+    address: str | None = None
+    zip: str | None = None
+    city: str | None = None
+    country: str | None = None
+    currency: str | None = None

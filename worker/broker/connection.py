@@ -1,0 +1,155 @@
+"""One plain connection to RabbitMQ: opening it, closing it, and saying in one sentence why it did not work.
+
+Connections are never repaired, only replaced (``deploy/decisions/0003-broker-topology.md``).
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import aio_pika
+import aiormq
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import AuthenticationError, InvalidFrameError, ProbableAuthenticationError
+from pydantic import SecretStr
+
+from worker.broker.lenient import tolerate_foreign_properties
+from worker.errors import BrokerUnavailable, WorkerError
+
+HEARTBEAT_S = 10
+"""aiormq gives a silent peer three of these before it hangs up; the broker gives us two."""
+CONNECT_TIMEOUT_S = 10.0
+RPC_TIMEOUT_S = 15.0
+"""For one declare, cancel or qos. Declaring a quorum queue elects a leader, which takes its time under load."""
+CLOSE_TIMEOUT_S = 5.0
+
+DEFAULT_PORTS = {"amqp": 5672, "amqps": 5671}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the broker is. Prints as ``host:port`` and keeps user and password to itself."""
+
+    url: SecretStr
+    host: str
+    port: int
+    heartbeat_s: int = HEARTBEAT_S
+
+    def __str__(self) -> str:
+        """Return ``host:port``."""
+        return f"{self.host}:{self.port}"
+
+    __repr__ = __str__
+
+    @classmethod
+    def parse(cls, url: SecretStr | str, heartbeat_s: int = HEARTBEAT_S) -> "Address":
+        """Read an ``amqp://`` or ``amqps://`` URL; raise ``BrokerUnavailable`` that does not repeat it."""
+        secret = url if isinstance(url, SecretStr) else SecretStr(url)
+        try:
+            parts = urlsplit(secret.get_secret_value())
+            port = parts.port or DEFAULT_PORTS[parts.scheme]
+        except (ValueError, KeyError):
+            parts, port = None, 0
+        if parts is None or not parts.hostname:
+            raise BrokerUnavailable(
+                "the AMQP address cannot be read: it must look like amqp://user:password@host:5672/vhost"
+            )
+        return cls(secret, parts.hostname, port, heartbeat_s)
+
+
+@contextmanager
+def broker_errors(doing: str, address: Address) -> Iterator[None]:
+    """Turn everything the driver may raise into ``BrokerUnavailable`` that says what was tried, and where.
+
+    The driver ends waiting calls of a dead channel with ``CancelledError`` or a bare ``Exception``. Only a
+    cancellation that was meant for the running task passes as one.
+    """
+    try:
+        yield
+    except WorkerError:
+        raise
+    except asyncio.CancelledError as exc:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise BrokerUnavailable(f"RabbitMQ at {address}: connection lost while {doing}") from exc
+    except TimeoutError as exc:
+        raise BrokerUnavailable(f"RabbitMQ at {address}: no answer while {doing}") from exc
+    except Exception as exc:
+        raise BrokerUnavailable(f"RabbitMQ at {address}: {doing} failed: {reason_of(exc)}") from exc
+
+
+def reason_of(exc: BaseException | None) -> str:
+    """Return the driver's own words, or at least the kind of error."""
+    return str(exc) or type(exc).__name__ if exc is not None else "closed"
+
+
+async def open_connection(address: Address, name: str) -> AbstractConnection:
+    """Connect, log in and open the virtual host; ``name`` is what the broker's own tools show.
+
+    Raises ``BrokerUnavailable`` with one sentence that names ``host:port`` and what to look at.
+    """
+    tolerate_foreign_properties()
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            return await aio_pika.connect(
+                address.url.get_secret_value(),
+                heartbeat=address.heartbeat_s,
+                client_properties={"connection_name": name},
+            )
+    except (ProbableAuthenticationError, AuthenticationError) as exc:
+        raise BrokerUnavailable(
+            f"RabbitMQ at {address} refused the login: check user and password in the AMQP address"
+        ) from exc
+    except InvalidFrameError as exc:
+        # aiormq meets Connection.Close where it expects Connection.OpenOk and keeps the broker's text to itself.
+        raise BrokerUnavailable(
+            f"RabbitMQ at {address} let us log in but not open the virtual host: check that it exists and that "
+            "the user may use it"
+        ) from exc
+    except TimeoutError as exc:
+        raise BrokerUnavailable(
+            f"RabbitMQ at {address} did not answer within {CONNECT_TIMEOUT_S:.0f} s: is it the right address?"
+        ) from exc
+    except (aiormq.AMQPError, OSError, ValueError) as exc:
+        raise BrokerUnavailable(f"RabbitMQ at {address} cannot be reached: {reason_of(exc)}. Is it running?") from exc
+
+
+async def open_channel(connection: AbstractConnection, address: Address, *, confirms: bool = False) -> AbstractChannel:
+    """Open a channel; with ``confirms`` one that raises for messages that come back unroutable."""
+    with broker_errors("opening a channel", address):
+        async with asyncio.timeout(RPC_TIMEOUT_S):
+            channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+            await channel.initialize()
+            return channel
+
+
+async def close_quietly(*closables: AbstractConnection | AbstractChannel) -> None:
+    """Close what may be dead already, each within a few seconds; never raises but for our own cancellation."""
+    for closable in closables:
+        with suppress(WorkerError), broker_errors("closing", Address(SecretStr(""), "", 0)):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await closable.close()
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Growing waits between attempts, each cut by chance so that workers do not return all at once."""
+
+    first_s: float = 0.5
+    cap_s: float = 15.0
+    chance: Callable[[], float] = random.random
+    _attempts: int = field(default=0, init=False)
+
+    def next_s(self) -> float:
+        """Return the next wait: between half of the step and the whole of it."""
+        step = min(self.cap_s, self.first_s * 2.0 ** min(self._attempts, 16))
+        self._attempts += 1
+        return step * (0.5 + 0.5 * self.chance())
+
+    def reset(self) -> None:
+        """Start over, after a session that held for a while."""
+        self._attempts = 0

@@ -1,0 +1,37 @@
+"""What is done for each event: the table that the runtime is given. Nothing is found by scanning."""
+
+from collections.abc import Mapping
+
+from events.connection import DisconnectRequested
+from events.imports import ImportCancelRequested, ImportContinue, ImportRequested
+from events.invoice import InvoiceCreated, InvoiceUpdated
+from events.product import ProductUpdated
+from events.refresh import RefreshRequested
+from worker.broker.delivery import Lane
+from worker.clock import Clock
+from worker.handlers.cancel_import import cancel_import
+from worker.handlers.disconnect import disconnect
+from worker.handlers.importing import continue_import, fail_import, start_import
+from worker.handlers.lock_guard import guard_invoice, guard_product
+from worker.handlers.pushing import PushInvoice, fail_push
+from worker.handlers.refresh import Refresh, fail_refresh
+from worker.handlers.registers import Registers
+from worker.run import Handler
+
+IMPORT_LIMIT_S = 300.0
+"""A slice ends by itself after its time; this bounds a page that hangs. Far below the broker's 30 minutes."""
+
+
+def handlers(clock: Clock) -> Mapping[str, Handler]:
+    """Build the table: event type → what is done, for how long at most, in which lane."""
+    registers = Registers(clock)
+    return {
+        InvoiceCreated.TYPE: Handler(PushInvoice(registers), 150.0, on_dead=fail_push),
+        RefreshRequested.TYPE: Handler(Refresh(registers), 120.0, on_dead=fail_refresh),
+        InvoiceUpdated.TYPE: Handler(guard_invoice, 15.0, needs="nothing"),
+        ProductUpdated.TYPE: Handler(guard_product, 15.0, needs="nothing"),
+        DisconnectRequested.TYPE: Handler(disconnect, 15.0, needs="nothing"),
+        ImportCancelRequested.TYPE: Handler(cancel_import, 15.0, needs="nothing"),
+        ImportRequested.TYPE: Handler(start_import, IMPORT_LIMIT_S, lane=Lane.BULK, on_dead=fail_import),
+        ImportContinue.TYPE: Handler(continue_import, IMPORT_LIMIT_S, lane=Lane.BULK, on_dead=fail_import),
+    }

@@ -1,0 +1,130 @@
+"""Starting, going on and ending an import. One delivery is one slice: some pages, then a message to ourselves."""
+
+from contextlib import aclosing
+from typing import Any
+
+from events.envelope import Envelope
+from events.imports import ImportCancelled, ImportContinue, ImportProgressed, ImportRequested, ImportStarted
+from schemas.problem import Cause, Problem
+from worker.errors import NotYet, refused
+from worker.handlers.importing.closing import close_import
+from worker.handlers.importing.progress import CLOSING, ENTITY_OF, Progress, import_id_of
+from worker.handlers.importing.stages import STAGE_STEPS, PageWrite, Sweep
+from worker.run import Run, Work, root_of
+from worker.store import imports
+from worker.store.imports import ImportRow
+
+PROGRESS_EVERY_S = 1.0
+
+
+async def start_import(event: Envelope[Any], run: Run) -> None:
+    """``pike.import.requested``: begin, or go on when this request was begun before a crash."""
+    data: ImportRequested = event.data
+    if data.dry_run:
+        raise refused(
+            Cause.IMPORT_INCOMPLETE,
+            "A preview of an import is not available yet.",
+            "Start the import without preview; deactivated products can be activated again in Pike.",
+            fields=["dry_run"],
+        )
+    row = await _begin(event, data, run)
+    if row.state != "running":
+        async with run.finish(row.state):
+            return
+    await _slice(row, run)
+
+
+async def continue_import(event: Envelope[Any], run: Run) -> None:
+    """``pike-economic.import.continue``: the next slice."""
+    data: ImportContinue = event.data
+    async with run.read() as connection:
+        row = await imports.find_by_event(connection, run.workspace_id, data.import_id)
+    if row is None or row.state != "running":
+        async with run.finish("ended_before"):
+            return
+    await _slice(row, run)
+
+
+async def fail_import(event: Envelope[Any], problem: Problem, work: Work) -> None:
+    """Close the import whose slice died; what its pages wrote stays, nothing is deactivated."""
+    row = await imports.find_by_event(work.connection, event.workspace_id, root_of(event))
+    if row is not None:
+        await imports.end(work.connection, row.id, "failed", problem=problem.model_dump(mode="json"))
+
+
+async def _begin(event: Envelope[Any], data: ImportRequested, run: Run) -> ImportRow:
+    import_id = import_id_of(event.source, event.id)
+    async with run.checkpoint() as work:
+        started = await imports.start(
+            work.connection,
+            {
+                "id": import_id,
+                "event_source": event.source,
+                "event_id": event.id,
+                "workspace_id": run.workspace_id,
+                "agreement_number": run.need_connection().agreement_number,
+                "entities": data.entities,
+                "mode": data.mode,
+                "dry_run": data.dry_run,
+                "requested_by": data.requested_by,
+                "traceparent": event.traceparent,
+            },
+        )
+        row = await imports.find(work.connection, import_id)
+        if started:
+            work.emit(ImportStarted(import_id=event.id, entities=data.entities, mode=data.mode))
+    if row is None:
+        raise NotYet("another import of this workspace is running", delay_s=5.0)
+    return row
+
+
+async def _slice(row: ImportRow, run: Run) -> None:
+    """Work page by page until the time of a slice is used up or the import is through."""
+    sweep = Sweep(run, Progress.of(row))
+    progress = sweep.progress
+    started = reported = run.clock.monotonic()
+    while progress.stage != CLOSING:
+        async with aclosing(STAGE_STEPS[progress.stage](sweep)) as pages:
+            async for page in pages:
+                now = run.clock.monotonic()
+                report = page.last or now - reported >= PROGRESS_EVERY_S
+                reported = now if report else reported
+                if await _commit(page, progress, run, report):
+                    await _cancel(row, progress, run)
+                    return
+                if now - started >= run.slice_s:
+                    async with run.finish("continued") as work:
+                        work.send_on(ImportContinue(import_id=row.event_id))
+                    return
+    await close_import(sweep)
+
+
+async def _commit(page: PageWrite, progress: Progress, run: Run, report: bool) -> bool:
+    """Write a page and move the cursor in one commit. Returns whether somebody asked to cancel."""
+    stage = progress.stage
+    async with run.checkpoint() as work:
+        await page.write(work)
+        if page.last:
+            progress.next_stage()
+        if report:
+            work.emit(_progressed(progress, progress.row.event_id, stage), ephemeral=True)
+        return await imports.advance(work.connection, progress.row.id, progress.cursor, progress.counts)
+
+
+def _progressed(progress: Progress, import_id: str, stage: str) -> ImportProgressed:
+    entity = ENTITY_OF[stage]
+    stages = [name for name, owner in ENTITY_OF.items() if owner == entity]
+    totals = [progress.totals.get(name) for name in stages]
+    known = [total for total in totals if total is not None]
+    return ImportProgressed(
+        import_id=import_id,
+        entity=entity,
+        done=sum(progress.seen.get(name, 0) for name in stages),
+        total=sum(known) if len(known) == len(stages) else None,
+    )
+
+
+async def _cancel(row: ImportRow, progress: Progress, run: Run) -> None:
+    async with run.finish("cancelled") as work:
+        await imports.end(work.connection, row.id, "cancelled", counts=progress.counts)
+        work.emit(ImportCancelled(import_id=row.event_id, counts=progress.entity_counts()))

@@ -1,0 +1,163 @@
+"""An import on its way: which stages it has, where it stands, what it counted."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from events.imports import EntityCounts
+from schemas.invoice import EconomicBooked, EconomicInvoice
+from worker.store.imports import ImportRow
+from worker.store.records import Written
+
+Entity = Literal["products", "customers", "invoices"]
+
+STAGES: Mapping[str, tuple[str, ...]] = {
+    "products": ("products",),
+    "customers": ("customers",),
+    "invoices": ("drafts", "booked"),
+}
+"""Entity → the sweeps it takes. Their order below is fixed: invoices point at customers and products."""
+
+ENTITY_OF: Mapping[str, Entity] = {
+    "products": "products",
+    "customers": "customers",
+    "drafts": "invoices",
+    "booked": "invoices",
+}
+
+_ORDER = ("products", "customers", "drafts", "booked")
+CLOSING = "closing"
+
+
+def import_id_of(source: str, event_id: str) -> UUID:
+    """Return our row id for an import: the event's id where it is a UUID, else one derived from it."""
+    try:
+        return UUID(event_id)
+    except ValueError:
+        return uuid5(NAMESPACE_URL, f"{source}#{event_id}")
+
+
+def sum_key(document: str, currency: str, year: int) -> str:
+    """Name a row of the data report."""
+    return f"{document}|{currency}|{year}"
+
+
+@dataclass(slots=True)
+class Progress:
+    """Cursor and counts of one import, changed page by page and stored with each page."""
+
+    row: ImportRow
+    stage: str
+    position: int = 0
+    """Within a stage: the next page, or for booked invoices the last number that is in."""
+    seen: dict[str, int] = field(default_factory=dict)
+    totals: dict[str, int | None] = field(default_factory=dict)
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    put_off: list[int] = field(default_factory=list)
+    """Customers that fit one of Pike's own and are decided when all have been seen."""
+    sums: dict[str, list[str]] = field(default_factory=dict)
+    """Per document, currency and year: count, net, VAT, gross as e-conomic's documents state them."""
+    base_net: str = "0"
+    """Net of all booked invoices in the agreement's base currency, as the documents state it."""
+
+    @classmethod
+    def of(cls, row: ImportRow) -> "Progress":
+        """Take up an import where its last committed page left it."""
+        cursor = row.cursor
+        return cls(
+            row=row,
+            stage=cursor.get("stage") or _first(row.entities),
+            position=int(cursor.get("position", 0)),
+            seen=dict(cursor.get("seen", {})),
+            totals=dict(cursor.get("totals", {})),
+            counts={name: dict(counts) for name, counts in row.counts.items()},
+            remarks=list(cursor.get("remarks", ())),
+            put_off=list(cursor.get("put_off", ())),
+            sums=dict(cursor.get("sums", {})),
+            base_net=cursor.get("base_net", "0"),
+        )
+
+    @property
+    def cursor(self) -> dict[str, Any]:
+        """What has to be stored to go on from here."""
+        return {
+            "stage": self.stage,
+            "position": self.position,
+            "seen": self.seen,
+            "totals": self.totals,
+            "remarks": self.remarks,
+            "put_off": self.put_off,
+            "sums": self.sums,
+            "base_net": self.base_net,
+        }
+
+    @property
+    def entity(self) -> Entity:
+        """The entity that the current stage belongs to."""
+        return ENTITY_OF[self.stage]
+
+    def wants(self, entity: str) -> bool:
+        """Return whether this kind was asked for."""
+        return entity in self.row.entities
+
+    def next_stage(self) -> None:
+        """Go on to the next sweep, or to the closing step after the last."""
+        stages = _stages(self.row.entities)
+        index = stages.index(self.stage)
+        self.stage = stages[index + 1] if index + 1 < len(stages) else CLOSING
+        self.position = 0
+
+    def met(self, count: int, total: int | None) -> None:
+        """Note how many records a page had and how many e-conomic says there are."""
+        self.seen[self.stage] = self.seen.get(self.stage, 0) + count
+        self.totals[self.stage] = total
+
+    def count(self, written: Iterable[Written], rejected: int = 0) -> None:
+        """Add what a page did to the counts of the stage's entity."""
+        counts = self._of(self.entity)
+        for record in written:
+            kind = "created" if record.created else "updated" if record.changes else "unchanged"
+            counts[kind] += 1
+        counts["rejected"] += rejected
+
+    def state_sums(self, documents: Iterable[EconomicInvoice]) -> None:
+        """Add what e-conomic's own documents say, to be compared with Pike's rows at the end (B7)."""
+        for document in documents:
+            booked = isinstance(document, EconomicBooked)
+            key = sum_key("booked" if booked else "draft", document.currency, document.date.year)
+            count, *amounts = self.sums.get(key, ["0", "0", "0", "0"])
+            added = (document.net_amount, document.vat_amount, document.gross_amount)
+            self.sums[key] = [
+                str(int(count) + 1),
+                *(str(Decimal(amount) + more) for amount, more in zip(amounts, added, strict=True)),
+            ]
+            if booked and document.net_amount_in_base_currency is not None:
+                self.base_net = str(Decimal(self.base_net) + document.net_amount_in_base_currency)
+
+    def deactivated(self, entity: Entity, count: int) -> None:
+        """Add records that this import deactivated."""
+        self._of(entity)["deactivated"] += count
+
+    def complete(self, stage: str) -> bool:
+        """Return whether a sweep met exactly as many records as e-conomic says there are."""
+        total = self.totals.get(stage)
+        return total is not None and self.seen.get(stage, 0) == total
+
+    def entity_counts(self) -> dict[Any, EntityCounts]:
+        """Return the counts as they stand in events."""
+        return {entity: EntityCounts(**self._of(entity)) for entity in self.row.entities}
+
+    def _of(self, entity: str) -> dict[str, int]:
+        return self.counts.setdefault(entity, dict.fromkeys(EntityCounts.model_fields, 0))
+
+
+def _stages(entities: Iterable[str]) -> list[str]:
+    wanted = {stage for entity in entities for stage in STAGES[entity]}
+    return [stage for stage in _ORDER if stage in wanted]
+
+
+def _first(entities: Iterable[str]) -> str:
+    return _stages(entities)[0]

@@ -1,0 +1,158 @@
+"""What a handler is given: one event, its connection, reads, and the two ways to commit: ``checkpoint`` and ``finish``.
+
+Handlers never commit by hand, acknowledge, retry or log the outcome. No transaction is open while e-conomic is called.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import uuid4
+
+from events import EventData
+from events.codec import CONTENT_TYPE, encode
+from events.envelope import Envelope
+from schemas.problem import Problem
+from worker.broker.delivery import Lane
+from worker.broker.topology import EVENTS_EXCHANGE, INTERNAL_EXCHANGE
+from worker.clock import Clock
+from worker.economic.endpoints import EconomicApi
+from worker.store import inbox, outbox
+from worker.store.connections import EconomicConnection
+from worker.store.inbox import Claim
+from worker.store.outbox import OutboxMessage, OutboxRow
+from worker.store.pool import Connection, Database
+
+SOURCE = "/pike-economic"
+"""CloudEvents source of everything this worker emits."""
+
+
+class Work:
+    """One open transaction of a handler: statements go through ``connection``, events through ``emit``."""
+
+    def __init__(self, connection: Connection, event: Envelope[Any], clock: Clock) -> None:
+        self.connection = connection
+        self._event = event
+        self._clock = clock
+        self.messages: list[OutboxMessage] = []
+
+    def emit(self, data: EventData, *, ephemeral: bool = False) -> None:
+        """Publish an answer after the commit. ``ephemeral``: progress, of no use to anybody later."""
+        self._append(data, EVENTS_EXCHANGE, ephemeral)
+
+    def send_on(self, data: EventData) -> None:
+        """Send a message to ourselves after the commit, e.g. the next slice of an import."""
+        self._append(data, INTERNAL_EXCHANGE, False)
+
+    def _append(self, data: EventData, exchange: str, ephemeral: bool) -> None:
+        cause = self._event
+        envelope = Envelope(
+            id=str(uuid4()),
+            source=SOURCE,
+            type=data.TYPE,
+            time=self._clock.now(),
+            workspace_id=cause.workspace_id,
+            correlation_id=root_of(cause),
+            causation_id=cause.id,
+            traceparent=cause.traceparent,
+            data=data,
+        )
+        self.messages.append(message_of(envelope, exchange, ephemeral=ephemeral))
+
+
+def root_of(event: Envelope[Any]) -> str:
+    """Return the id of the request that a chain of our own messages goes back to."""
+    return event.correlation_id if event.source == SOURCE and event.correlation_id else event.id
+
+
+def message_of(envelope: Envelope[Any], exchange: str, *, ephemeral: bool = False) -> OutboxMessage:
+    """Encode an event for the outbox."""
+    return OutboxMessage(
+        event_id=envelope.id,
+        type=envelope.type,
+        workspace_id=envelope.workspace_id,
+        exchange=exchange,
+        routing_key=envelope.type,
+        body=encode(envelope),
+        content_type=CONTENT_TYPE,
+        ephemeral=ephemeral,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """One row of the table of handlers: what is done for an event type, for how long, and what a failure leaves.
+
+    ``needs`` tells whether the workspace must have a working connection. ``on_dead`` writes the failure to the rows
+    concerned, in the transaction that buries the event; the failed event itself follows from the event type.
+    """
+
+    handle: Callable[[Envelope[Any], "Run"], Awaitable[None]]
+    time_limit_s: float
+    lane: Lane = Lane.WORK
+    needs: Literal["connection", "nothing"] = "connection"
+    on_dead: Callable[[Envelope[Any], Problem, "Work"], Awaitable[None]] | None = None
+
+
+@dataclass(slots=True)
+class Run:
+    """One try at one event.
+
+    ``connection`` and ``api`` are set for handlers that declared they need them; ``need_api`` and ``need_connection``
+    return them typed. After ``finish`` has committed, ``finished`` is true and the event is done.
+    """
+
+    event: Envelope[Any]
+    claim: Claim
+    database: Database
+    clock: Clock
+    lease_s: float
+    slice_s: float
+    announce: Callable[[Sequence[OutboxRow]], None]
+    connection: EconomicConnection | None = None
+    api: EconomicApi | None = None
+    finished: bool = False
+    outcome: str = field(default="")
+
+    @property
+    def workspace_id(self) -> str:
+        """The workspace that the event belongs to."""
+        return self.event.workspace_id
+
+    def need_connection(self) -> EconomicConnection:
+        """Return the connection; a handler without one in its entry of the table is a bug."""
+        if self.connection is None:
+            raise RuntimeError(f"the handler of {self.event.type} declares no connection")
+        return self.connection
+
+    def need_api(self) -> EconomicApi:
+        """Return the e-conomic client of this connection; see ``need_connection``."""
+        if self.api is None:
+            raise RuntimeError(f"the handler of {self.event.type} declares no connection")
+        return self.api
+
+    def read(self) -> AbstractAsyncContextManager[Connection]:
+        """Borrow a database connection for reads; give it back before calling e-conomic."""
+        return self.database.connection(f"reading for {self.event.type}")
+
+    @asynccontextmanager
+    async def checkpoint(self) -> AsyncIterator[Work]:
+        """Commit progress and go on; the lease is prolonged. Raises ``FenceLost`` if another run took over."""
+        async with self.database.transaction(f"checkpoint of {self.event.type}") as connection:
+            await inbox.extend(connection, self.claim, self.lease_s)
+            work = Work(connection, self.event, self.clock)
+            yield work
+            rows = await outbox.append(connection, work.messages)
+        self.announce(rows)
+
+    @asynccontextmanager
+    async def finish(self, outcome: str = "completed") -> AsyncIterator[Work]:
+        """Commit the result, the outgoing events and "done" together. Raises ``FenceLost``; then nothing is written."""
+        async with self.database.transaction(f"finish of {self.event.type}") as connection:
+            work = Work(connection, self.event, self.clock)
+            yield work
+            await inbox.finish(connection, self.claim, outcome)
+            rows = await outbox.append(connection, work.messages)
+        self.finished = True
+        self.outcome = outcome
+        self.announce(rows)

@@ -1,0 +1,129 @@
+"""Outbox to RabbitMQ: fresh rows straight after their commit, left-over ones by polling, each until it is confirmed.
+
+Confirmed rows are deleted in batches, so that an event costs no commit of its own for it. A crash between confirm
+and delete sends the event again with the same id; readers act on (source, id) once.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from worker.broker.publisher import Outgoing, Publisher
+from worker.clock import Clock
+from worker.errors import BrokerError, StoreUnavailable, Unroutable
+from worker.store import outbox
+from worker.store.outbox import OutboxRow
+from worker.store.pool import Database
+
+log = structlog.get_logger()
+
+BATCH = 200
+POLL_S = 2.0
+DELETE_AFTER_S = 0.25
+
+
+class Relay:
+    """Publishes what the outbox holds. ``announce`` is called after a commit with the rows it wrote."""
+
+    def __init__(self, database: Database, publisher: Publisher, clock: Clock) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._clock = clock
+        self._fresh: list[OutboxRow] = []
+        self._confirmed: list[int] = []
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self.published = 0
+        self.unroutable = 0
+
+    def announce(self, rows: Sequence[OutboxRow]) -> None:
+        """Take note of rows that were committed just now."""
+        if rows:
+            self._fresh.extend(rows)
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Relay until ``stop``; survives Postgres and RabbitMQ being away."""
+        next_poll = self._clock.monotonic()
+        while not self._stopping or self._fresh:
+            try:
+                batch = self._next_fresh()
+                if not batch and self._clock.monotonic() >= next_poll:
+                    batch = await self._left_over()
+                    next_poll = self._clock.monotonic() + (0.0 if len(batch) == BATCH else POLL_S)
+                if batch:
+                    await self._publish(batch)
+                    if len(self._confirmed) < BATCH:
+                        continue
+                await self._forget_confirmed()
+            except StoreUnavailable as exc:
+                log.warning("relay.store_away", error=str(exc))
+                await self._clock.sleep(1.0)
+            if not self._fresh and not self._stopping:
+                await self._wait(DELETE_AFTER_S if self._confirmed else POLL_S)
+        await self._forget_confirmed()
+
+    async def stop(self) -> None:
+        """Publish what is already announced, then end."""
+        self._stopping = True
+        self._wake.set()
+
+    def _next_fresh(self) -> list[OutboxRow]:
+        batch, self._fresh = self._fresh[:BATCH], self._fresh[BATCH:]
+        if not self._fresh:
+            self._wake.clear()
+        return batch
+
+    async def _left_over(self) -> list[OutboxRow]:
+        async with self._database.connection("outbox poll") as connection:
+            return await outbox.take(connection, BATCH)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def _publish(self, rows: Sequence[OutboxRow]) -> None:
+        results = await self._publisher.publish_many([_outgoing(row) for row in rows])
+        failures: list[tuple[int, str]] = []
+        for row, error in zip(rows, results, strict=True):
+            if error is None or (isinstance(error, Unroutable) and row.message.ephemeral):
+                self._confirmed.append(row.id)
+                self.published += error is None
+                continue
+            failures.append((row.id, str(error)))
+            self._report(row, error)
+        if failures:
+            async with self._database.connection("outbox failures") as connection:
+                await outbox.failed(connection, failures)
+
+    def _report(self, row: OutboxRow, error: BrokerError) -> None:
+        if isinstance(error, Unroutable):
+            self.unroutable += 1
+            log.warning("relay.unroutable", type=row.message.type, attempts=row.attempts)
+        else:
+            log.warning("relay.not_confirmed", type=row.message.type, attempts=row.attempts, error=str(error))
+
+    async def _forget_confirmed(self) -> None:
+        if self._confirmed:
+            ids, self._confirmed = self._confirmed, []
+            try:
+                async with self._database.connection("outbox delete") as connection:
+                    await outbox.delete(connection, ids)
+            except StoreUnavailable:
+                self._confirmed = ids + self._confirmed
+                raise
+
+
+def _outgoing(row: OutboxRow) -> Outgoing:
+    message = row.message
+    return Outgoing(
+        exchange=message.exchange,
+        routing_key=message.routing_key,
+        body=message.body,
+        message_id=message.event_id,
+        headers=message.headers,
+        content_type=message.content_type,
+    )

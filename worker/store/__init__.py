@@ -1,0 +1,1 @@
+"""Postgres: everything the worker remembers, and Pike's read model."""

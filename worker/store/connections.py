@@ -1,0 +1,153 @@
+"""Which workspace is connected to which agreement, with its sealed grant and its choices."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+from pydantic import SecretStr
+
+from worker.store.crypto import Sealed, Vault
+from worker.store.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class EconomicConnection:
+    """A workspace's agreement. ``grant`` stays sealed; :func:`open_grant` opens it where a call is made."""
+
+    id: UUID
+    workspace_id: str
+    agreement_number: int
+    company_name: str
+    base_currency: str
+    status: str
+    sealed: Sealed | None = field(repr=False)
+    booking: str = "draft"
+    on_missing_product: str = "halt"
+    on_missing_customer: str = "create"
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    problem: Mapping[str, Any] | None = None
+
+    @property
+    def active(self) -> bool:
+        """True while e-conomic accepts the grant, as far as we know."""
+        return self.status == "active"
+
+
+_COLUMNS = """id, workspace_id, agreement_number, company_name, base_currency, status, grant_sealed, grant_key_id,
+              booking, on_missing_product, on_missing_customer, defaults, problem"""
+
+
+def open_grant(vault: Vault, connection: EconomicConnection) -> SecretStr:
+    """Open the grant token of an active connection. Raises ``CannotOpen``."""
+    if connection.sealed is None:
+        raise ValueError(f"connection {connection.id} has no grant")
+    return vault.open(connection.sealed, connection.id)
+
+
+async def find(connection: Connection, workspace_id: str) -> EconomicConnection | None:
+    """Return the workspace's connection in whatever state."""
+    row = await connection.fetchrow(
+        f"select {_COLUMNS} from economic.connections where workspace_id = $1",  # noqa: S608
+        workspace_id,
+    )
+    return _read(row) if row else None
+
+
+async def find_all(connection: Connection) -> list[EconomicConnection]:
+    """Return every connection, by workspace."""
+    rows = await connection.fetch(f"select {_COLUMNS} from economic.connections order by workspace_id")  # noqa: S608
+    return [_read(row) for row in rows]
+
+
+async def establish(
+    connection: Connection,
+    vault: Vault,
+    *,
+    workspace_id: str,
+    agreement_number: int,
+    company_name: str,
+    base_currency: str,
+    grant: SecretStr,
+    defaults: Mapping[str, Any],
+    booking: str | None = None,
+) -> EconomicConnection:
+    """Connect or reconnect a workspace. The grant is sealed for this row; choices made before are kept."""
+    known = await connection.fetchval(
+        "select id from economic.connections where workspace_id = $1 for update", workspace_id
+    )
+    row_id: UUID = known or uuid4()
+    sealed = vault.seal(grant, row_id)
+    row = await connection.fetchrow(
+        f"""insert into economic.connections as c
+              (id, workspace_id, agreement_number, company_name, base_currency, status, grant_sealed, grant_key_id, defaults, booking)
+            values ($1, $2, $3, $4, $5, 'active', $6, $7, $8, coalesce($9, 'draft'))
+            on conflict (workspace_id) do update
+            set agreement_number = excluded.agreement_number, company_name = excluded.company_name,
+                base_currency = excluded.base_currency, status = 'active', problem = null,
+                grant_sealed = excluded.grant_sealed, grant_key_id = excluded.grant_key_id,
+                defaults = excluded.defaults || c.defaults, booking = coalesce($9, c.booking), updated_at = now()
+            returning {_COLUMNS}""",  # noqa: S608
+        row_id,
+        workspace_id,
+        agreement_number,
+        company_name,
+        base_currency,
+        sealed.data,
+        sealed.key_id,
+        dict(defaults),
+        booking,
+    )
+    return _read(row)
+
+
+async def mark_revoked(connection: Connection, workspace_id: str, problem: dict[str, Any]) -> bool:
+    """Hold the workspace. True only for the first to notice, who announces it."""
+    return (
+        await connection.fetchval(
+            """update economic.connections set status = 'revoked', problem = $2, updated_at = now()
+               where workspace_id = $1 and status = 'active' returning 1""",
+            workspace_id,
+            problem,
+        )
+        is not None
+    )
+
+
+async def close(connection: Connection, workspace_id: str) -> EconomicConnection | None:
+    """Disconnect: the grant is forgotten, the data stays. ``None`` when there was nothing to close."""
+    row = await connection.fetchrow(
+        f"""update economic.connections
+            set status = 'closed', grant_sealed = null, grant_key_id = null, updated_at = now()
+            where workspace_id = $1 and status <> 'closed' returning {_COLUMNS}""",  # noqa: S608
+        workspace_id,
+    )
+    return _read(row) if row else None
+
+
+async def unlock_drafts(connection: Connection, workspace_id: str) -> int:
+    """After a disconnect drafts may be edited in Pike again; booked invoices stay as e-conomic has them."""
+    status: str = await connection.execute(
+        """update pike.invoices set locked = false, updated_at = now()
+           where workspace_id = $1 and locked and booked_number is null""",
+        workspace_id,
+    )
+    return int(status.rsplit(" ", 1)[1])
+
+
+def _read(row: Any) -> EconomicConnection:
+    sealed = Sealed(row["grant_key_id"], row["grant_sealed"]) if row["grant_sealed"] else None
+    return EconomicConnection(
+        id=row["id"],
+        workspace_id=row["workspace_id"],
+        agreement_number=row["agreement_number"],
+        company_name=row["company_name"],
+        base_currency=row["base_currency"],
+        status=row["status"],
+        sealed=sealed,
+        booking=row["booking"],
+        on_missing_product=row["on_missing_product"],
+        on_missing_customer=row["on_missing_customer"],
+        defaults=row["defaults"],
+        problem=row["problem"],
+    )

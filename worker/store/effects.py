@@ -1,0 +1,142 @@
+"""The ledger of what we did to e-conomic, by business identity: agreement, subject, step. At most one of each (B1).
+
+Order of use: ``intend`` and commit, call, ``record`` in the commit that finishes the work. Whoever finds an intent
+that is not their own must look e-conomic up before sending anything.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from worker.store.pool import Connection
+
+Step = Literal["customer", "draft", "book"]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One intended or finished write to e-conomic."""
+
+    agreement_number: int
+    subject_id: UUID
+    step: Step
+    reference: str
+    idempotency_key: str
+    body: bytes
+    state: Literal["intent", "done", "unknown", "refused"]
+    external_number: str | None
+    first_sent_at: datetime
+    age_s: float
+
+
+_COLUMNS = """agreement_number, subject_id, step, reference, idempotency_key, body, state, external_number, first_sent_at,
+              extract(epoch from now() - first_sent_at)::float8 as age_s"""
+
+
+async def find_all(connection: Connection, agreement: int, subject_id: UUID) -> dict[str, Effect]:
+    """Return what is known of a subject, by step."""
+    rows = await connection.fetch(
+        f"select {_COLUMNS} from economic.effects where agreement_number = $1 and subject_id = $2",  # noqa: S608
+        agreement,
+        subject_id,
+    )
+    return {row["step"]: Effect(**row) for row in rows}
+
+
+async def intend(
+    connection: Connection,
+    *,
+    agreement: int,
+    subject_id: UUID,
+    step: Step,
+    workspace_id: str,
+    reference: str,
+    idempotency_key: str,
+    body: bytes,
+    fence: int,
+) -> bool:
+    """Write an intent down before the call. False when one exists that was not refused: look it up first.
+
+    A refused one is replaced: e-conomic said no, nothing was made, and the corrected request is another one.
+    """
+    row = await connection.fetchval(
+        """insert into economic.effects as e
+             (agreement_number, subject_id, step, workspace_id, reference, idempotency_key, body, state, fence)
+           values ($1, $2, $3, $4, $5, $6, $7, 'intent', $8)
+           on conflict (agreement_number, subject_id, step) do update
+           set reference = excluded.reference, idempotency_key = excluded.idempotency_key, body = excluded.body,
+               state = 'intent', fence = excluded.fence, first_sent_at = now(), updated_at = now(),
+               problem = null, external_number = null
+           where e.state = 'refused'
+           returning 1""",
+        agreement,
+        subject_id,
+        step,
+        workspace_id,
+        reference,
+        idempotency_key,
+        body,
+        fence,
+    )
+    return row is not None
+
+
+async def renew(
+    connection: Connection, effect: Effect, *, idempotency_key: str, body: bytes, fence: int, settle_s: float
+) -> bool:
+    """Allow one more sending after the key's hour: new key, new hour. False when it is not proved yet, or not ours.
+
+    The first empty look-up is only noted; one at least ``settle_s`` later proves that nothing was made.
+    """
+    row = await connection.fetchrow(
+        """update economic.effects
+           set checked_at = coalesce(checked_at, now()), updated_at = now()
+           where agreement_number = $1 and subject_id = $2 and step = $3 and idempotency_key = $4
+             and state in ('intent', 'unknown')
+           returning checked_at <= now() - make_interval(secs => $5) as settled""",
+        effect.agreement_number,
+        effect.subject_id,
+        effect.step,
+        effect.idempotency_key,
+        settle_s,
+    )
+    if row is None or not row["settled"]:
+        return False
+    await connection.execute(
+        """update economic.effects
+           set idempotency_key = $4, body = $5, fence = $6, state = 'intent', first_sent_at = now(), checked_at = null,
+               problem = null
+           where agreement_number = $1 and subject_id = $2 and step = $3""",
+        effect.agreement_number,
+        effect.subject_id,
+        effect.step,
+        idempotency_key,
+        body,
+        fence,
+    )
+    return True
+
+
+async def record(
+    connection: Connection,
+    *,
+    agreement: int,
+    subject_id: UUID,
+    step: Step,
+    state: Literal["done", "unknown", "refused"],
+    external_number: str | None = None,
+    problem: dict[str, Any] | None = None,
+) -> None:
+    """Write down how the call ended. A "done" is never taken back."""
+    await connection.execute(
+        """update economic.effects
+           set state = $4, external_number = coalesce($5, external_number), problem = $6, updated_at = now()
+           where agreement_number = $1 and subject_id = $2 and step = $3 and (state <> 'done' or $4 = 'done')""",
+        agreement,
+        subject_id,
+        step,
+        state,
+        external_number,
+        problem,
+    )

@@ -1,0 +1,183 @@
+"""Imports as they run: cursor, counts, rejects, and the one-per-workspace rule."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from worker.store.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRow:
+    """An import. ``id`` is our row id; ``event_id`` is the id that Pike knows it by."""
+
+    id: UUID
+    event_source: str
+    event_id: str
+    workspace_id: str
+    agreement_number: int
+    entities: tuple[str, ...]
+    mode: str
+    dry_run: bool
+    requested_by: str | None
+    traceparent: str | None
+    state: str
+    cancel_requested: bool
+    cursor: Mapping[str, Any]
+    counts: Mapping[str, Any]
+    started_at: datetime
+
+
+_COLUMNS = """id, event_source, event_id, workspace_id, agreement_number, entities, mode, dry_run, requested_by, traceparent,
+              state, cancel_requested, cursor, counts, started_at"""
+
+
+def _read(row: Any) -> ImportRow:
+    values = dict(row)
+    values["entities"] = tuple(values["entities"])
+    return ImportRow(**values)
+
+
+async def start(connection: Connection, row: Mapping[str, Any]) -> bool:
+    """Insert a running import. False when it exists already or another one of the workspace is running."""
+    return (
+        await connection.fetchval(
+            """insert into economic.imports (id, event_source, event_id, workspace_id, agreement_number, entities, mode,
+                                             dry_run, requested_by, traceparent, state)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'running') on conflict do nothing returning 1""",
+            row["id"],
+            row["event_source"],
+            row["event_id"],
+            row["workspace_id"],
+            row["agreement_number"],
+            list(row["entities"]),
+            row["mode"],
+            row["dry_run"],
+            row["requested_by"],
+            row["traceparent"],
+        )
+        is not None
+    )
+
+
+async def find(connection: Connection, import_id: UUID) -> ImportRow | None:
+    """Return one import."""
+    row = await connection.fetchrow(f"select {_COLUMNS} from economic.imports where id = $1", import_id)  # noqa: S608
+    return _read(row) if row else None
+
+
+async def find_by_event(connection: Connection, workspace_id: str, event_id: str) -> ImportRow | None:
+    """Return the workspace's import that Pike knows by this event id; the newest, should publishers share ids."""
+    row = await connection.fetchrow(
+        f"""select {_COLUMNS} from economic.imports where workspace_id = $1 and event_id = $2
+            order by started_at desc limit 1""",  # noqa: S608
+        workspace_id,
+        event_id,
+    )
+    return _read(row) if row else None
+
+
+async def find_running(connection: Connection, workspace_id: str) -> ImportRow | None:
+    """Return the workspace's running import."""
+    row = await connection.fetchrow(
+        f"select {_COLUMNS} from economic.imports where workspace_id = $1 and state = 'running'",  # noqa: S608
+        workspace_id,
+    )
+    return _read(row) if row else None
+
+
+async def advance(
+    connection: Connection, import_id: UUID, cursor: Mapping[str, Any], counts: Mapping[str, Any]
+) -> bool:
+    """Move the cursor in the commit that wrote the page. Returns whether somebody asked to cancel meanwhile."""
+    return bool(
+        await connection.fetchval(
+            """update economic.imports set cursor = $2, counts = $3, updated_at = now()
+               where id = $1 and state = 'running' returning cancel_requested""",
+            import_id,
+            dict(cursor),
+            dict(counts),
+        )
+    )
+
+
+async def end(
+    connection: Connection,
+    import_id: UUID,
+    state: str,
+    *,
+    counts: Mapping[str, Any] | None = None,
+    report: Mapping[str, Any] | None = None,
+    problem: Mapping[str, Any] | None = None,
+) -> bool:
+    """Close a running import; False when it was not running any more."""
+    return (
+        await connection.fetchval(
+            """update economic.imports
+               set state = $2, counts = coalesce($3, counts), report = $4, problem = $5, finished_at = now(), updated_at = now()
+               where id = $1 and state = 'running' returning 1""",
+            import_id,
+            state,
+            counts,
+            report,
+            problem,
+        )
+        is not None
+    )
+
+
+async def request_cancel(connection: Connection, workspace_id: str, event_id: str) -> bool:
+    """Ask a running import to stop after its current page."""
+    return (
+        await connection.fetchval(
+            """update economic.imports set cancel_requested = true, updated_at = now()
+               where workspace_id = $1 and event_id = $2 and state = 'running' returning 1""",
+            workspace_id,
+            event_id,
+        )
+        is not None
+    )
+
+
+async def add_rejects(
+    connection: Connection, import_id: UUID, entity: str, rejects: Sequence[tuple[str | None, str, str]]
+) -> None:
+    """Keep records that could not be used: number, reason, and the record as it came."""
+    if rejects:
+        await connection.execute(
+            """insert into economic.import_rejects (import_id, entity, external_number, reason, raw)
+               select $1, $2, t.* from unnest($3::text[], $4::text[], $5::text[]) as t""",
+            import_id,
+            entity,
+            [number for number, _, _ in rejects],
+            [reason for _, reason, _ in rejects],
+            [raw for _, _, raw in rejects],
+        )
+
+
+async def rejected_numbers(connection: Connection, import_id: UUID, entity: str) -> list[str]:
+    """Return the numbers of records that were met but could not be used: they are not "gone"."""
+    rows = await connection.fetch(
+        """select external_number from economic.import_rejects
+           where import_id = $1 and entity = $2 and external_number is not null""",
+        import_id,
+        entity,
+    )
+    return [row["external_number"] for row in rows]
+
+
+async def sums(connection: Connection, workspace_id: str, agreement: int) -> list[dict[str, Any]]:
+    """Return counts and sums of the active linked invoices by document, currency and year (B7)."""
+    rows = await connection.fetch(
+        """select case when booked_number is null then 'draft' else 'booked' end as document, currency,
+                  extract(year from issue_date)::int as year, count(*)::int as count,
+                  sum(net_amount) as net, sum(vat_amount) as vat, sum(gross_amount) as gross, sum(remainder) as remainder
+           from pike.invoices
+           where workspace_id = $1 and agreement_number = $2 and external_number is not null and active
+           group by 1, 2, 3 order by 1, 2, 3""",
+        workspace_id,
+        agreement,
+    )
+    return [dict(row) for row in rows]

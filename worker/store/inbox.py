@@ -1,0 +1,214 @@
+"""The inbox: every event once. Claim, put back, finish, bury; each call names the claim's fence.
+
+A claim is a lease. While it lasts nobody else works on the event; once it has run out the event may be claimed
+again with a higher fence, and a late writer that still holds the old fence is refused (``FenceLost``).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from worker.errors import WorkerError
+from worker.store.pool import Connection
+
+
+class FenceLost(WorkerError):
+    """Somebody else claimed the event meanwhile, or it is finished: this run must not write any more."""
+
+
+class Standing(StrEnum):
+    """What a claim found."""
+
+    CLAIMED = "claimed"
+    DONE = "done"
+    HELD = "held"
+    PARKED = "parked"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An event as it came in, ready to be written down."""
+
+    source: str
+    event_id: str
+    type: str
+    workspace_id: str
+    lane: str
+    body: bytes
+    body_hash: bytes
+    content_type: str | None
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on one event, until the lease ends or somebody with a higher fence takes over."""
+
+    source: str
+    event_id: str
+    fence: int
+    attempts: int
+    snoozes: int
+    received_at: datetime
+    history: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """``claim`` is set only when ``standing`` is CLAIMED. ``lease_left_s`` tells how long another run may hold it."""
+
+    standing: Standing
+    claim: Claim | None = None
+    lease_left_s: float = 0.0
+
+
+# One statement inserts or takes over. A finished, parked or held event is left alone and then looked at.
+_CLAIM = """
+insert into economic.inbox as i
+    (source, event_id, type, workspace_id, lane, body, body_hash, content_type, headers, state, attempts, fence, lease_until)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'running', 1, 1, now() + make_interval(secs => $10))
+on conflict (source, event_id) do update
+set state = 'running', attempts = i.attempts + 1, fence = i.fence + 1, updated_at = now(),
+    lease_until = now() + make_interval(secs => $10)
+where i.body_hash = excluded.body_hash
+  and (i.state = 'waiting' or (i.state = 'running' and i.lease_until < now()))
+returning fence, attempts, snoozes, received_at, history
+"""
+
+_LOOK = """
+select state, body_hash = $3 as same, greatest(extract(epoch from lease_until - now()), 0)::float8 as lease_left_s
+from economic.inbox where source = $1 and event_id = $2
+"""
+
+_FINISH = """
+update economic.inbox
+set state = 'done', outcome = $4, body = null, lease_until = null, finished_at = now(), updated_at = now()
+where source = $1 and event_id = $2 and fence = $3 and state = 'running'
+returning 1
+"""
+
+_EXTEND = """
+update economic.inbox set lease_until = now() + make_interval(secs => $4), updated_at = now()
+where source = $1 and event_id = $2 and fence = $3 and state = 'running'
+returning 1
+"""
+
+_PUT_BACK = """
+update economic.inbox
+set state = $4, lease_until = null, updated_at = now(),
+    attempts = attempts - $5::int, snoozes = snoozes + $5::int,
+    history = case when $6::jsonb is null then history
+                   else (case when jsonb_array_length(history) >= 20 then history - 0 else history end) || $6::jsonb end
+where source = $1 and event_id = $2 and fence = $3 and state = 'running'
+returning 1
+"""
+
+_BURY = """
+update economic.inbox
+set state = 'dead', outcome = $4, body = null, lease_until = null, finished_at = now(), updated_at = now()
+where source = $1 and event_id = $2 and fence = $3 and state = 'running'
+returning 1
+"""
+
+_RELEASE = """
+update economic.inbox set state = 'waiting', lease_until = null, updated_at = now()
+where workspace_id = $1 and state = 'parked'
+returning source, event_id, type, body, content_type, headers
+"""
+
+_REOPEN = """
+update economic.inbox
+set state = 'waiting', attempts = 0, snoozes = 0, body_hash = $3, lease_until = null, finished_at = null, updated_at = now()
+where source = $1 and event_id = $2 and state in ('dead', 'waiting', 'frozen')
+returning 1
+"""
+
+
+async def claim(connection: Connection, event: Received, lease_s: float) -> ClaimResult:
+    """Insert or take over the event. One statement when the claim succeeds, one more to say why it does not."""
+    row = await connection.fetchrow(
+        _CLAIM,
+        event.source,
+        event.event_id,
+        event.type,
+        event.workspace_id,
+        event.lane,
+        event.body,
+        event.body_hash,
+        event.content_type,
+        event.headers,
+        lease_s,
+    )
+    if row is not None:
+        return ClaimResult(
+            Standing.CLAIMED,
+            Claim(
+                event.source,
+                event.event_id,
+                row["fence"],
+                row["attempts"],
+                row["snoozes"],
+                row["received_at"],
+                tuple(row["history"]),
+            ),
+        )
+    seen = await connection.fetchrow(_LOOK, event.source, event.event_id, event.body_hash)
+    if seen is None:  # pruned between the two statements
+        return ClaimResult(Standing.HELD, lease_left_s=1.0)
+    return ClaimResult(_standing(seen["state"], seen["same"]), lease_left_s=seen["lease_left_s"] or 0.0)
+
+
+def _standing(state: str, same: bool) -> Standing:
+    if not same:
+        return Standing.CONFLICT
+    if state in ("done", "dead", "frozen"):
+        return Standing.DONE
+    return Standing.PARKED if state == "parked" else Standing.HELD
+
+
+async def finish(connection: Connection, claim: Claim, outcome: str) -> None:
+    """Mark the event done. Raises ``FenceLost`` when this run no longer owns it."""
+    await _fenced(connection, _FINISH, claim, outcome)
+
+
+async def extend(connection: Connection, claim: Claim, lease_s: float) -> None:
+    """Prolong the lease, so that long work in steps keeps its event. Raises ``FenceLost``."""
+    await _fenced(connection, _EXTEND, claim, lease_s)
+
+
+async def put_back(
+    connection: Connection, claim: Claim, *, parked: bool, free: bool, note: dict[str, Any] | None
+) -> None:
+    """Give the event back to wait for another delivery (or for a reconnect, when ``parked``).
+
+    ``free`` gives the attempt back: the try did not count. ``note`` is added to the event's history of failures.
+    """
+    await _fenced(connection, _PUT_BACK, claim, "parked" if parked else "waiting", 1 if free else 0, note)
+
+
+async def freeze(connection: Connection, claim: Claim, note: dict[str, Any] | None) -> None:
+    """Set the event aside until its unknown outcome is resolved. Raises ``FenceLost``."""
+    await _fenced(connection, _PUT_BACK, claim, "frozen", 0, note)
+
+
+async def bury(connection: Connection, claim: Claim, cause: str) -> None:
+    """Mark the event dead; the caller writes the dead letter in the same transaction. Raises ``FenceLost``."""
+    await _fenced(connection, _BURY, claim, cause)
+
+
+async def release_parked(connection: Connection, workspace_id: str) -> list[Any]:
+    """Make a workspace's parked events claimable and return them, to be sent again through the outbox."""
+    rows: list[Any] = await connection.fetch(_RELEASE, workspace_id)
+    return rows
+
+
+async def reopen(connection: Connection, source: str, event_id: str, body_hash: bytes) -> bool:
+    """Make a dead event claimable again with its old id; False when it is not dead (done, running, unknown)."""
+    return await connection.fetchval(_REOPEN, source, event_id, body_hash) is not None
+
+
+async def _fenced(connection: Connection, sql: str, claim: Claim, *args: object) -> None:
+    if await connection.fetchval(sql, claim.source, claim.event_id, claim.fence, *args) is None:
+        raise FenceLost(f"event {claim.event_id} of {claim.source}: fence {claim.fence} is no longer valid")

@@ -1,0 +1,111 @@
+"""The outbox: events to publish, written in the transaction that did the work. Presence means "not confirmed yet".
+
+A new row is leased to the process that wrote it, which publishes it straight after the commit; a row whose lease
+has run out (crash, broker away) may be taken by anybody.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from worker.store.pool import Connection
+
+OWN_LEASE_S = 15.0
+"""How long the writer has for its own rows before others may take them."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMessage:
+    """One message to publish. ``ephemeral`` ones (progress) may be dropped when nobody listens."""
+
+    event_id: str
+    type: str
+    workspace_id: str
+    exchange: str
+    routing_key: str
+    body: bytes
+    content_type: str
+    headers: dict[str, str] = field(default_factory=dict)
+    ephemeral: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A stored message with its row id and how often publishing it failed."""
+
+    id: int
+    message: OutboxMessage
+    attempts: int = 0
+
+
+_APPEND = """
+insert into economic.outbox
+    (event_id, type, workspace_id, exchange, routing_key, content_type, headers, body, ephemeral, leased_until)
+select t.*, now() + make_interval(secs => $10)
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::bytea[], $9::bool[]) as t
+returning id
+"""
+
+_TAKE = """
+update economic.outbox o set leased_until = now() + make_interval(secs => $2)
+where o.id in (
+    select id from economic.outbox where leased_until < now() order by id limit $1 for update skip locked)
+returning o.*
+"""
+
+_FAILED = """
+update economic.outbox o
+set attempts = o.attempts + 1, last_error = f.error,
+    leased_until = now() + make_interval(secs => least(5 * power(2, least(o.attempts, 10)), 3600))
+from unnest($1::bigint[], $2::text[]) as f(id, error)
+where o.id = f.id
+"""
+
+
+async def append(
+    connection: Connection, messages: Sequence[OutboxMessage], lease_s: float = OWN_LEASE_S
+) -> list[OutboxRow]:
+    """Store messages in the caller's transaction and return them with their row ids.
+
+    They are leased to this process, which must announce them to its relay; a process without one (a command) gives
+    ``lease_s=0``, so that the next worker takes them.
+    """
+    if not messages:
+        return []
+    rows = await connection.fetch(
+        _APPEND,
+        [m.event_id for m in messages],
+        [m.type for m in messages],
+        [m.workspace_id for m in messages],
+        [m.exchange for m in messages],
+        [m.routing_key for m in messages],
+        [m.content_type for m in messages],
+        [m.headers for m in messages],
+        [m.body for m in messages],
+        [m.ephemeral for m in messages],
+        lease_s,
+    )
+    return [OutboxRow(row["id"], message) for row, message in zip(rows, messages, strict=True)]
+
+
+async def take(connection: Connection, limit: int, lease_s: float = OWN_LEASE_S) -> list[OutboxRow]:
+    """Lease rows that nobody works on, oldest first. Several processes never get the same row."""
+    rows = await connection.fetch(_TAKE, limit, lease_s)
+    return sorted((_row(row) for row in rows), key=lambda row: row.id)
+
+
+async def delete(connection: Connection, ids: Sequence[int]) -> None:
+    """Remove confirmed messages."""
+    if ids:
+        await connection.execute("delete from economic.outbox where id = any($1::bigint[])", list(ids))
+
+
+async def failed(connection: Connection, failures: Sequence[tuple[int, str]]) -> None:
+    """Keep messages that could not be published for later: 5 s, 10 s, … at most an hour."""
+    if failures:
+        await connection.execute(_FAILED, [row_id for row_id, _ in failures], [error for _, error in failures])
+
+
+def _row(row: dict[str, object]) -> OutboxRow:
+    values = dict(row)
+    message = OutboxMessage(**{name: values[name] for name in OutboxMessage.__dataclass_fields__})  # type: ignore[arg-type]
+    return OutboxRow(int(str(values["id"])), message, int(str(values["attempts"])))

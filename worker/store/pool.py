@@ -1,0 +1,114 @@
+"""The asyncpg pool: codecs, session settings, time-outs, and driver errors translated into ours."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from worker.errors import StoreUnavailable
+
+Connection = Any
+"""An asyncpg connection inside a transaction, or acquired for one statement (asyncpg ships no types for the proxy)."""
+
+_UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+
+
+def _dump_json(value: object) -> str:
+    return json.dumps(value, default=_plain, separators=(",", ":"))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return str(value)
+
+
+def _load_json(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal)
+
+
+async def _init(connection: Connection) -> None:
+    await connection.set_type_codec("jsonb", encoder=_dump_json, decoder=_load_json, schema="pg_catalog")
+
+
+def where(dsn: str) -> str:
+    """Name a database address without its password, for messages."""
+    parts = urlsplit(dsn)
+    return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
+
+
+@asynccontextmanager
+async def translated(what: str) -> AsyncIterator[None]:
+    """Turn the driver's connection trouble into ``StoreUnavailable``; other errors pass as they are."""
+    try:
+        yield
+    except _UNAVAILABLE as exc:
+        raise StoreUnavailable(f"Postgres went away during {what}: {type(exc).__name__}: {exc}") from exc
+
+
+class Database:
+    """A pool of connections. Each is marked as the worker's own, which the lock triggers look for.
+
+    The mark is a session setting: behind a pooler in transaction mode (pgbouncer) use a session-mode port.
+    """
+
+    def __init__(self, dsn: str, *, max_size: int = 10, command_timeout_s: float = 60.0) -> None:
+        self._dsn = dsn
+        self._max_size = max_size
+        self._command_timeout_s = command_timeout_s
+        self._pool: Any = None
+
+    async def connect(self) -> None:
+        """Open the pool. Raises ``StoreUnavailable`` with the address (no password) and the reason."""
+        try:
+            self._pool = await asyncpg.create_pool(
+                self._dsn,
+                min_size=1,
+                max_size=self._max_size,
+                command_timeout=self._command_timeout_s,
+                init=_init,
+                server_settings={
+                    "application_name": "pike-economic",
+                    "pike_economic.writer": "worker",
+                    "timezone": "UTC",
+                    "idle_in_transaction_session_timeout": "120000",
+                },
+            )
+        except (*_UNAVAILABLE, asyncpg.PostgresError, ValueError) as exc:
+            raise StoreUnavailable(f"cannot reach Postgres at {where(self._dsn)}: {exc}") from exc
+
+    async def close(self) -> None:
+        """Close the pool; connections still in use are given a few seconds, then dropped."""
+        if self._pool is None:
+            return
+        try:
+            await self._pool.close()
+        except _UNAVAILABLE:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self, what: str) -> AsyncIterator[Connection]:
+        """Borrow a connection for single statements, each its own transaction."""
+        async with translated(what), self._pool.acquire() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self, what: str) -> AsyncIterator[Connection]:
+        """Run one transaction: commit on leaving, roll back on any exception."""
+        async with translated(what), self._pool.acquire() as connection, connection.transaction():
+            yield connection

@@ -1,0 +1,278 @@
+"""Upserts of products and customers: one statement per page, newer wins, and what changed comes back.
+
+"Newer" is when the state was read from e-conomic (``as_of``), not when it is written: a slow page never overwrites
+a faster refresh. Columns that are not listed here (``active`` by hand, projects, …) are never touched.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from schemas.customer import PikeCustomer
+from schemas.product import PikeProduct
+from worker.store.pool import Connection
+
+
+@dataclass(frozen=True)
+class Table:
+    """A kind of record: its table, its columns that e-conomic rules, and whether Pike may edit linked rows."""
+
+    entity: str
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    locked: bool
+
+    @property
+    def names(self) -> list[str]:
+        """Column names."""
+        return [name for name, _ in self.columns]
+
+
+PRODUCTS = Table(
+    "product",
+    "pike.products",
+    (
+        ("name", "text"),
+        ("sku", "text"),
+        ("description", "text"),
+        ("unit", "text"),
+        ("price", "numeric"),
+        ("currency", "text"),
+        ("finance_account", "int"),
+        ("barred", "bool"),
+    ),
+    locked=True,
+)
+
+CUSTOMERS = Table(
+    "customer",
+    "pike.customers",
+    (
+        ("name", "text"),
+        ("primary_contact_first_name", "text"),
+        ("primary_contact_last_name", "text"),
+        ("primary_contact_full_name", "text"),
+        ("primary_contact_email", "text"),
+        ("primary_contact_address", "text"),
+        ("address", "text"),
+        ("zip", "text"),
+        ("city", "text"),
+        ("country", "text"),
+        ("vat_number", "text"),
+        ("currency", "text"),
+        ("barred", "bool"),
+    ),
+    locked=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field of one record, before and after."""
+
+    field: str
+    old: Any
+    new: Any
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in events and in the audit."""
+        return {"field": self.field, "old": self.old, "new": self.new}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What an upsert did to one record. A record that newer state kept as it was is not among the results."""
+
+    id: UUID
+    external_number: str
+    created: bool
+    changes: tuple[Change, ...] = field(default=())
+
+    @property
+    def touched(self) -> bool:
+        """True when the row is new or a field changed."""
+        return self.created or bool(self.changes)
+
+
+def columns_of(alias: str, names: Sequence[str]) -> str:
+    """``r.a, r.b`` for SQL."""
+    return ", ".join(f"{alias}.{name}" for name in names)
+
+
+def pairs_of(alias: str, names: Sequence[str]) -> str:
+    """``'a', r.a, 'b', r.b`` for ``jsonb_build_object``."""
+    return ", ".join(f"'{name}', {alias}.{name}" for name in names)
+
+
+def upsert_sql(table: Table) -> str:
+    """Build the upsert. Parameters: workspace, agreement, as-of time, numbers, then one array per column."""
+    names = table.names
+    listed = ", ".join(names)
+    arrays = ", ".join(f"${index}::{kind}[]" for index, (_, kind) in enumerate(table.columns, start=5))
+
+    def row(alias: str) -> str:
+        return columns_of(alias, names)
+
+    def pairs(alias: str) -> str:
+        return pairs_of(alias, [*names, "active"])
+
+    # Table and column names come from the constants above, never from data.
+    return f"""
+with incoming as (
+    select * from unnest($4::text[], {arrays}) as t(external_number, {listed})
+), old as (
+    select r.* from {table.name} r join incoming using (external_number)
+    where r.workspace_id = $1 and r.agreement_number = $2
+), written as (
+    insert into {table.name} as r
+        (workspace_id, agreement_number, external_number, {listed}, active, locked,
+         last_synced_at, last_attempt_at, synced_as_of)
+    select $1, $2, i.external_number, {row("i")}, not i.barred or {"false" if table.locked else "true"}, {table.locked},
+           now(), now(), $3
+    from incoming i
+    order by i.external_number
+    on conflict (workspace_id, agreement_number, external_number) do update
+    set {", ".join(f"{name} = excluded.{name}" for name in names)},
+        active = case when r.vanished_at is not null or r.barred is distinct from excluded.barred
+                      then excluded.active else r.active end,
+        vanished_at = null, locked = excluded.locked,
+        last_synced_at = now(), last_attempt_at = now(), last_problem = null, synced_as_of = excluded.synced_as_of,
+        updated_at = case when ({row("r")}) is distinct from ({row("excluded")}) or r.vanished_at is not null
+                          then now() else r.updated_at end
+    where r.synced_as_of is null or r.synced_as_of <= excluded.synced_as_of
+    returning r.*
+)
+select w.id, w.external_number, old.id is null as created,
+       case when old.id is not null and ({row("old")}, old.active) is distinct from ({row("w")}, w.active)
+            then jsonb_build_array(jsonb_build_object({pairs("old")}), jsonb_build_object({pairs("w")})) end as versions
+from written w left join old using (external_number)
+"""  # noqa: S608
+
+
+_UPSERT = {table.entity: upsert_sql(table) for table in (PRODUCTS, CUSTOMERS)}
+
+
+async def upsert_products(
+    connection: Connection,
+    workspace_id: str,
+    agreement: int,
+    products: Sequence[PikeProduct],
+    as_of: datetime,
+) -> list[Written]:
+    """Write a page of products, read from e-conomic at ``as_of``."""
+    columns: list[list[Any]] = [
+        [p.name for p in products],
+        [p.sku for p in products],
+        [p.description for p in products],
+        [p.unit for p in products],
+        [p.price for p in products],
+        [p.currency for p in products],
+        [p.finance_account for p in products],
+        [not p.active for p in products],
+    ]
+    return await _upsert(connection, PRODUCTS, workspace_id, agreement, as_of, _numbers(products), columns)
+
+
+async def upsert_customers(
+    connection: Connection,
+    workspace_id: str,
+    agreement: int,
+    customers: Sequence[PikeCustomer],
+    as_of: datetime,
+) -> list[Written]:
+    """Write a page of customers, read from e-conomic at ``as_of``."""
+    columns = [[getattr(customer, name) for customer in customers] for name in CUSTOMERS.names]
+    return await _upsert(connection, CUSTOMERS, workspace_id, agreement, as_of, _numbers(customers), columns)
+
+
+def _numbers(records: Sequence[PikeProduct] | Sequence[PikeCustomer]) -> list[str]:
+    return [record.external_number for record in records]
+
+
+async def _upsert(
+    connection: Connection,
+    table: Table,
+    workspace_id: str,
+    agreement: int,
+    as_of: datetime,
+    numbers: list[str],
+    columns: list[list[Any]],
+) -> list[Written]:
+    if not numbers:
+        return []
+    rows = await connection.fetch(_UPSERT[table.entity], workspace_id, agreement, as_of, numbers, *columns)
+    return [Written(r["id"], r["external_number"], r["created"], changes_between(r["versions"])) for r in rows]
+
+
+def changes_between(versions: list[dict[str, Any]] | None) -> tuple[Change, ...]:
+    """Turn ``[old, new]`` of a row into the list of fields that differ."""
+    if versions is None:
+        return ()
+    old, new = versions
+    return tuple(Change(name, old[name], new[name]) for name in new if old[name] != new[name])
+
+
+_VANISHED = """
+update {table} set active = false, vanished_at = now(), updated_at = now()
+where workspace_id = $1 and agreement_number = $2 and vanished_at is null
+  and synced_as_of < $3 and external_number <> all ($4::text[])
+returning id
+"""
+
+
+async def mark_vanished(
+    connection: Connection,
+    table: Table,
+    workspace_id: str,
+    agreement: int,
+    seen_since: datetime,
+    spare: Sequence[str],
+) -> list[UUID]:
+    """Deactivate linked rows that a complete sweep since ``seen_since`` did not meet; ``spare`` was met but unreadable."""
+    sql = _VANISHED.format(table=table.name)
+    rows = await connection.fetch(sql, workspace_id, agreement, seen_since, list(spare))
+    return [row["id"] for row in rows]
+
+
+async def deactivate_unlinked_products(connection: Connection, workspace_id: str, import_id: UUID) -> list[UUID]:
+    """R11: deactivate Pike's own active products, each marked with the import that did it, so that it can be undone."""
+    rows = await connection.fetch(
+        """update pike.products set active = false, deactivated_by_import = $2, updated_at = now()
+           where workspace_id = $1 and external_number is null and active
+           returning id""",
+        workspace_id,
+        import_id,
+    )
+    return [row["id"] for row in rows]
+
+
+async def note_attempt(
+    connection: Connection, table_name: str, workspace_id: str, record_id: UUID, problem: dict[str, Any]
+) -> None:
+    """Show a failed attempt beside the record; its data and time of last success stay (R28, R29)."""
+    if table_name not in ("pike.products", "pike.customers", "pike.invoices"):
+        raise ValueError(table_name)
+    await connection.execute(
+        f"update {table_name} set last_attempt_at = now(), last_problem = $3 where id = $1 and workspace_id = $2",  # noqa: S608
+        record_id,
+        workspace_id,
+        problem,
+    )
+
+
+async def write_audit(
+    connection: Connection, workspace_id: str, entity: str, actor: str, written: Sequence[Written]
+) -> None:
+    """Keep before and after of every changed field (B14)."""
+    changed = [record for record in written if record.changes]
+    if changed:
+        await connection.execute(
+            """insert into economic.audit (workspace_id, entity, entity_id, actor, changes)
+               select $1, $2, t.id, $3, t.changes from jsonb_to_recordset($4) as t(id uuid, changes jsonb)""",
+            workspace_id,
+            entity,
+            actor,
+            [{"id": r.id, "changes": [change.as_dict() for change in r.changes]} for r in changed],
+        )
