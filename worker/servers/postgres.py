@@ -1,0 +1,138 @@
+"""A private Postgres cluster from the installed package: own port and folder, loopback only."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+from pathlib import Path
+
+from worker.servers.process import Folder, Process, ServersUnavailable, free_port
+
+START_TIMEOUT_S = 30.0
+
+
+class PrivatePostgres:
+    """One cluster. ``durable=False`` leaves out fsync: right for tests, which never survive the machine anyway."""
+
+    def __init__(self, *, durable: bool = True) -> None:
+        self._durable = durable
+        self._folder: Folder | None = None
+        self._server: Process | None = None
+        self._port = free_port()
+
+    @staticmethod
+    def binaries() -> Path | None:
+        """Return the folder of the newest installed server, or ``None``."""
+        found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+        found.sort(key=lambda path: int(path.parent.name) if path.parent.name.isdigit() else 0)
+        if found:
+            return found[-1]
+        initdb = shutil.which("initdb")
+        return Path(initdb).resolve().parent if initdb else None
+
+    @property
+    def database_url(self) -> str:
+        """Address of the database ``postgres``."""
+        return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the postmaster."""
+        if self._server is None:
+            raise ServersUnavailable("the private Postgres is not started")
+        return self._server.pid
+
+    def start(self) -> None:
+        """Create and start the cluster. Raises ``ServersUnavailable`` with the end of its log."""
+        binaries = self.binaries()
+        if binaries is None:
+            raise ServersUnavailable("Postgres is not installed")
+        self._folder = Folder("pike-pg")
+        base, user = self._folder.path, _unprivileged_user()
+        if user is not None:
+            shutil.chown(base, user)
+        made = subprocess.run(
+            [str(binaries / "initdb"), "-D", str(base / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8",
+             "--locale=C.UTF-8", "--no-sync", "--no-instructions"],
+            capture_output=True, text=True, check=False, cwd=base, env=_environment(base),
+            user=user, group=user, extra_groups=[] if user else None,
+        )  # fmt: skip
+        if made.returncode != 0:
+            raise ServersUnavailable(f"initdb failed: {made.stderr.strip()[-800:]}")
+        self._start_server()
+
+    def _start_server(self) -> None:
+        binaries, folder = self.binaries(), self._folder
+        if binaries is None or folder is None:
+            raise ServersUnavailable("the private Postgres is not started")
+        base = folder.path
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self._port),
+            "unix_socket_directories": str(base),
+            "max_connections": "200",
+            "log_line_prefix": "%m ",
+            "timezone": "UTC",
+        }
+        if not self._durable:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self._server = Process(
+            [str(binaries / "postgres"), "-D", str(base / "data"), *options],
+            folder=folder,
+            log=base / "server.log",
+            environment=_environment(base),
+            user=_unprivileged_user(),
+        )
+        self._server.wait_until(self._answers, "Postgres", START_TIMEOUT_S)
+
+    def restart(self) -> None:
+        """Stop the server in order and start it again with its data."""
+        if self._server is not None:
+            self._server.end(signal.SIGINT, 20.0)
+        self._start_server()
+
+    def kill(self) -> None:
+        """Take the server away without warning; ``restart`` recovers it."""
+        if self._server is not None:
+            self._server.end(signal.SIGKILL, 5.0)
+
+    def stop(self) -> None:
+        """End the server and remove everything it had."""
+        if self._server is not None:
+            self._server.end(signal.SIGQUIT, 10.0)
+            self._server = None
+        if self._folder is not None:
+            self._folder.remove()
+            self._folder = None
+
+    def _answers(self) -> bool:
+        """Ask for a connection as the protocol does; an authentication answer means that it is up."""
+        user = b"user\x00postgres\x00database\x00postgres\x00\x00"
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=1) as probe:
+                probe.settimeout(2)
+                probe.sendall(struct.pack("!ii", 8 + len(user), 196608) + user)
+                return probe.recv(1) == b"R"
+        except OSError:
+            return False
+
+
+def _unprivileged_user() -> str | None:
+    """Postgres refuses to run as root: return a user to run it as then."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return name
+    raise ServersUnavailable("Postgres does not run as root, and there is neither a user 'postgres' nor 'nobody'")
+
+
+def _environment(base: Path) -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(base), "LANG": "C.UTF-8", "TZ": "UTC"}

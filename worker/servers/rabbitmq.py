@@ -1,0 +1,147 @@
+"""A private RabbitMQ node from the installed package: own ports, own epmd, own folders, nothing but loopback."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+from worker.servers.process import Folder, Process, ServersUnavailable, free_port
+
+START_TIMEOUT_S = 90.0
+_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_CTL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
+
+
+class PrivateRabbitMQ:
+    """One node. ``start`` returns when it speaks AMQP; data survives ``restart`` and ``kill`` until ``stop``."""
+
+    def __init__(self) -> None:
+        self._folder: Folder | None = None
+        self._epmd: Process | None = None
+        self._node: Process | None = None
+        self._port = free_port()
+        self._dist_port = free_port()
+        self._epmd_port = free_port()
+        self._name = f"pike{self._port}@localhost"
+
+    @staticmethod
+    def installed() -> bool:
+        """Return whether the package is there."""
+        return _SERVER.exists() and shutil.which("epmd") is not None
+
+    @property
+    def amqp_url(self) -> str:
+        """Address of the default vhost."""
+        return f"amqp://guest:guest@127.0.0.1:{self._port}/"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the node's group."""
+        if self._node is None:
+            raise ServersUnavailable("the private RabbitMQ is not started")
+        return self._node.pid
+
+    def start(self) -> None:
+        """Start the node. Raises ``ServersUnavailable`` with the end of its log."""
+        self._folder = Folder("pike-mq")
+        base = self._folder.path
+        (base / "plugins").write_text("[].\n")
+        (base / "node.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self._port}\n"
+            "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.relative = 0.4\nlog.console = false\n"
+        )
+        self._epmd = Process(
+            [shutil.which("epmd") or "epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"],
+            folder=self._folder,
+            log=base / "epmd.log",
+            environment=self._environment(),
+        )
+        self._epmd.wait_until(lambda: _listens(self._epmd_port), "epmd", 10.0)
+        self._start_node()
+
+    def _start_node(self) -> None:
+        folder = self._need_folder()
+        self._node = Process(
+            [str(_SERVER)], folder=folder, log=folder.path / "node.log", environment=self._environment()
+        )
+        self._node.wait_until(self._speaks_amqp, "RabbitMQ", START_TIMEOUT_S)
+
+    def restart(self) -> None:
+        """Stop the node in order and start it again with its data."""
+        if self._node is not None:
+            self._node.end(signal.SIGTERM, 30.0)
+        self._start_node()
+
+    def kill(self) -> None:
+        """Take the node away without warning; ``restart`` brings it back with its data."""
+        if self._node is not None:
+            self._node.end(signal.SIGKILL, 5.0)
+
+    def stop(self) -> None:
+        """End the node and remove everything it had."""
+        for process in (self._node, self._epmd):
+            if process is not None:
+                process.end(signal.SIGKILL, 5.0)
+        self._node = self._epmd = None
+        if self._folder is not None:
+            self._folder.remove()
+            self._folder = None
+
+    def rabbitmqctl(self, *arguments: str) -> str:
+        """Run ``rabbitmqctl`` against this node and return what it printed; it takes a second or two."""
+        result = subprocess.run(
+            [str(_CTL), "-q", *arguments],
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if result.returncode != 0:
+            raise ServersUnavailable(f"rabbitmqctl {arguments[0]} failed: {result.stderr.strip()[-500:]}")
+        return result.stdout
+
+    def _environment(self) -> dict[str, str]:
+        base = str(self._need_folder().path)
+        return {
+            "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            "HOME": base,
+            "LANG": "C.UTF-8",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": self._name,
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self._port),
+            "RABBITMQ_DIST_PORT": str(self._dist_port),
+            "RABBITMQ_MNESIA_BASE": f"{base}/data",
+            "RABBITMQ_LOG_BASE": f"{base}/log",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{base}/plugins",
+            "RABBITMQ_CONFIG_FILE": f"{base}/node.conf",
+            "RABBITMQ_CONF_ENV_FILE": f"{base}/none",
+            "RABBITMQ_PID_FILE": f"{base}/node.pid",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 -kernel inet_dist_use_interface {127,0,0,1}",
+        }
+
+    def _need_folder(self) -> Folder:
+        if self._folder is None:
+            raise ServersUnavailable("the private RabbitMQ is not started")
+        return self._folder
+
+    def _speaks_amqp(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=1) as probe:
+                probe.settimeout(2)
+                probe.sendall(b"AMQP\x00\x00\x09\x01")
+                return probe.recv(1) == b"\x01"  # a method frame: connection.start
+        except OSError:
+            return False
+
+
+def _listens(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
