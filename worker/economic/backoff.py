@@ -1,4 +1,4 @@
-"""Delays between quick retries of safe calls: exponential with full jitter, capped. Pure: the random source is given."""
+"""Delays between quick retries of safe calls: exponential, full jitter, capped. Pure: the random source is given."""
 
 from random import Random
 

@@ -66,7 +66,6 @@ class Dispatcher:
     clock: Clock
     announce: Callable[[Sequence[OutboxRow]], None]
     policy: Policy
-    event_max_bytes: int
     slice_s: float
     tally: Tally = field(default_factory=Tally)
 

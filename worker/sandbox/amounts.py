@@ -10,7 +10,8 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
-from worker.sandbox.records import ZERO, Booked, Draft, Line, Terms
+from worker.sandbox.lookups import Terms
+from worker.sandbox.records import ZERO, Booked, Draft, Line
 
 VatRounding = Literal["line", "invoice"]
 _CENT = Decimal("0.01")

@@ -83,7 +83,7 @@ def _open_periods(sandbox: World, doc: dict[str, Any]) -> None:
 
 
 def _bar_product(sandbox: World, doc: dict[str, Any]) -> None:
-    _of(sandbox, doc).change_product(str(doc["product"]), barred=bool(doc.get("barred", True)))
+    _of(sandbox, doc).bar_product(str(doc["product"]), barred=bool(doc.get("barred", True)))
 
 
 def _limits(sandbox: World, doc: dict[str, Any]) -> None:

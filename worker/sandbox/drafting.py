@@ -7,14 +7,15 @@ from typing import Any
 
 from worker.sandbox.agreement import Agreement
 from worker.sandbox.amounts import due_date, line_net, line_vat, sum_document
-from worker.sandbox.legacy_records import need
+from worker.sandbox.legacy_writes import need
+from worker.sandbox.lookups import Terms
 from worker.sandbox.messages import say
-from worker.sandbox.records import ZERO, Delivery, Draft, Line, Recipient, Terms
+from worker.sandbox.records import ZERO, Delivery, Draft, Line, Recipient
 from worker.sandbox.shapes import Problems
 
 
-def make_draft(agreement: Agreement, doc: dict[str, Any], number: int, document_id: int) -> Draft:
-    """Return the computed draft. Raises the 400 with every problem found; changes nothing."""
+def make_draft(agreement: Agreement, doc: dict[str, Any], number: int) -> Draft:
+    """Return the computed draft, not yet stored. Raises the 400 with every problem found."""
     p = Problems()
     terms = _terms(agreement, doc, p)
     _check_references(agreement, doc, p)
@@ -27,7 +28,7 @@ def make_draft(agreement: Agreement, doc: dict[str, Any], number: int, document_
     p.raise_if_any()
     if currency is None or terms is None:  # for the type checker: the problems above said so
         raise AssertionError
-    notes, references = doc.get("notes", {}), doc.get("references", {})
+    notes, references, known = doc.get("notes", {}), doc.get("references", {}), agreement.drafts.get(number)
     draft = Draft(
         number,
         doc["date"],
@@ -49,7 +50,7 @@ def make_draft(agreement: Agreement, doc: dict[str, Any], number: int, document_
         sales_person=references.get("salesPerson"),
         vendor_reference=references.get("vendorReference"),
         project=doc.get("project"),
-        document_id=document_id,
+        document_id=known.document_id if known else agreement.free_document_id(),
         last_updated=agreement.now(),
     )
     sum_document(draft, agreement.vat_rounding)
@@ -106,7 +107,7 @@ def _line(agreement: Agreement, doc: dict[str, Any], index: int, zone: int, p: P
     number, key = doc.get("lineNumber", index + 1), doc.get("product")
     line = Line(number, doc.get("sortKey", number), doc.get("description"))
     if key is None:
-        if any(name in doc for name in ("quantity", "unitNetPrice", "discountPercentage", "unit")):
+        if any(doc.get(name) for name in ("quantity", "unitNetPrice", "discountPercentage", "unit")):
             p.add((*at, "product"), "E04500", say(agreement.language, "product_missing"))
         return line
     product = need(agreement, agreement.products, key, (*at, "product"), "Product", p)

@@ -7,23 +7,17 @@ case. ``$$ $( $) $* $,`` are escapes; ``$[`` and ``$]`` are documented but not h
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any
 
-Kind = Literal["text", "number", "date", "time", "flag"]
-Test = Callable[[Any], bool]
+from worker.sandbox.filter_values import BadFilter, Kind, Test, compare, convert, like
+
 COMPARE = frozenset({"eq", "ne", "lt", "lte", "gt", "gte"})
 LISTS = frozenset({"in", "nin"})
 ALL = COMPARE | LISTS | {"like"}
 _MAX_LIST = 200
 _ESCAPABLE = "$()*,"
 _OPERATOR = re.compile(r"([A-Za-z0-9_.]+)\$(eq|ne|lte|lt|gte|gt|like|nin|in):")
-
-
-class BadFilter(ValueError):
-    """The filter cannot be read or is not allowed. The text is what the service would say."""
 
 
 class ServerFault(Exception):
@@ -67,6 +61,22 @@ def parse_filter(text: str, fields: Fields, name_of: Callable[[str], str] = str)
     return test
 
 
+def exact_text(text: str, name: str) -> str | None:
+    """Return the value when a filter is just ``name$eq:value``, else None."""
+    head = f"{name}$eq:"
+    if not text.startswith(head):
+        return None
+    parser = _Parser(text, {}, str)
+    parser.at = len(head)
+    try:
+        value = parser.value()
+    except BadFilter:
+        return None
+    if parser.at < len(text) or value == ["\0null"]:
+        return None
+    return "".join(value).replace("\0", "")
+
+
 class _Parser:
     def __init__(self, text: str, fields: Fields, name_of: Callable[[str], str]) -> None:
         self.text, self.fields, self.name_of, self.at = text, fields, name_of, 0
@@ -105,9 +115,9 @@ class _Parser:
             raise BadFilter(f"Filtering is not allowed on property '{match[1]}'.")
         if operator not in field.operators:
             raise BadFilter(f"Operator ${operator}: not supported on property {match[1]}.")
-        return _test(name, field, operator, self._value())
+        return _test(name, field, operator, self.value())
 
-    def _value(self) -> list[str]:
+    def value(self) -> list[str]:
         """Read up to the next ``$and:``, ``$or:``, ``)`` or the end; escapes become a NUL-marked character."""
         out: list[str] = []
         text = self.text
@@ -143,12 +153,12 @@ def _test(name: str, field: Field, operator: str, value: list[str]) -> Test:
             raise BadFilter(f"Operator ${operator}: cannot compare with null.")
         return (lambda row: read(row) is None) if operator == "eq" else (lambda row: read(row) is not None)
     if operator == "like":
-        pattern = _like(value)
+        pattern = like(value)
         return lambda row: (found := read(row)) is not None and pattern.match(str(found)) is not None
     if operator in LISTS:
         return _list_test(name, field, operator, value)
-    wanted = _convert(name, field.kind, "".join(value).replace("\0", ""))
-    return _compare(read, field.kind, operator, wanted)
+    wanted = convert(name, field.kind, "".join(value).replace("\0", ""))
+    return compare(read, field.kind, operator, wanted)
 
 
 def _list_test(name: str, field: Field, operator: str, value: list[str]) -> Test:
@@ -170,65 +180,8 @@ def _list_test(name: str, field: Field, operator: str, value: list[str]) -> Test
         if operator == "in":
             return lambda row: (found := read(row)) is not None and found.casefold() in known
         return lambda row: (found := read(row)) is None or found.casefold() not in known
-    values = {_convert(name, field.kind, item.strip()) for item in items}
+    values = {convert(name, field.kind, item.strip()) for item in items}
     return (lambda row: read(row) in values) if operator == "in" else (lambda row: read(row) not in values)
-
-
-def _compare(read: Callable[[Any], Any], kind: Kind, operator: str, wanted: Any) -> Test:
-    if kind == "text":
-        wanted = wanted.casefold()
-        plain, read = read, (lambda row: None if (text := plain(row)) is None else text.casefold())
-    if operator == "eq":
-        return lambda row: bool(read(row) == wanted)
-    if operator == "ne":
-        return lambda row: bool(read(row) != wanted)
-    if operator == "gt":
-        return lambda row: (found := read(row)) is not None and bool(found > wanted)
-    if operator == "gte":
-        return lambda row: (found := read(row)) is not None and bool(found >= wanted)
-    if operator == "lt":
-        return lambda row: (found := read(row)) is not None and bool(found < wanted)
-    return lambda row: (found := read(row)) is not None and bool(found <= wanted)
-
-
-def _convert(name: str, kind: Kind, text: str) -> Any:
-    try:
-        match kind:
-            case "number":
-                return Decimal(text)
-            case "date":
-                return date.fromisoformat(text[:10])
-            case "time":
-                moment = datetime.fromisoformat(text)
-                return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            case "flag":
-                return {"true": True, "false": False}[text.lower()]
-            case _:
-                return text
-    except (ValueError, InvalidOperation, KeyError) as exc:
-        raise BadFilter(f"Value '{text}' is not valid for property '{name}'.") from exc
-
-
-def _like(value: list[str]) -> re.Pattern[str]:
-    """Translate a ``$like:`` value: ``*`` is any text, ``[...]`` a SQL character class, no ``*`` means contains."""
-    parts: list[str] = []
-    wild = False
-    index = 0
-    while index < len(value):
-        char = value[index]
-        closing = value.index("]", index + 1) if char == "[" and "]" in value[index + 1 :] else -1
-        if char == "*":
-            parts.append(".*")
-            wild = True
-        elif closing > index + 1:
-            members = "".join(value[index + 1 : closing]).replace("\0", "").replace("\\", r"\\").replace("[", r"\[")
-            parts.append(f"[{members}]")
-            index = closing
-        else:
-            parts.append(re.escape(char.removeprefix("\0")))
-        index += 1
-    body = "".join(parts)
-    return re.compile(f"{body}\\Z" if wild else f".*{body}", re.IGNORECASE | re.DOTALL)
 
 
 def parse_sort(text: str, fields: Fields) -> Callable[[list[Any]], list[Any]]:

@@ -4,13 +4,15 @@ from typing import Any
 
 from worker.sandbox.answers import Answer, not_found
 from worker.sandbox.calls import Call, Route, Router, route
-from worker.sandbox.documents import Links, ref, zone_doc
 from worker.sandbox.jsontext import dumps
+from worker.sandbox.legacy_customers import customer_routes
 from worker.sandbox.legacy_invoices import invoice_routes
 from worker.sandbox.legacy_lists import Listing, links_of, list_answer
+from worker.sandbox.legacy_lookups import lookup_routes
+from worker.sandbox.legacy_products import product_routes
 from worker.sandbox.legacy_reads import read_routes
-from worker.sandbox.legacy_records import record_routes
-from worker.sandbox.records import ProductGroup
+from worker.sandbox.links import Links, ref, zone_doc
+from worker.sandbox.lookups import ProductGroup
 from worker.sandbox.register import Register
 from worker.sandbox.rendering import account_doc, group_doc, product_doc, self_doc
 
@@ -115,4 +117,4 @@ def legacy_router() -> Router:
         route("GET", "product-groups/*/sales-accounts", _sales_accounts, "products"),
         route("GET", "product-groups/*/products", _group_products, "products"),
     ]
-    return Router([*own, *read_routes(), *record_routes(), *invoice_routes()])
+    return Router([*own, *lookup_routes(), *read_routes(), *customer_routes(), *product_routes(), *invoice_routes()])

@@ -12,11 +12,12 @@ from worker.sandbox.answers import Answer, not_found
 from worker.sandbox.calls import Call, Route, route
 from worker.sandbox.documents import booked_doc, draft_doc
 from worker.sandbox.drafting import make_draft
-from worker.sandbox.filters import BadFilter, parse_filter
+from worker.sandbox.filter_values import BadFilter
+from worker.sandbox.filters import parse_filter
 from worker.sandbox.jsontext import dumps
 from worker.sandbox.legacy_fields import DRAFTS
 from worker.sandbox.legacy_lists import bad_filter, links_of
-from worker.sandbox.legacy_records import created, read_body
+from worker.sandbox.legacy_writes import created, read_body
 from worker.sandbox.messages import say
 from worker.sandbox.records import ZERO, Booked, Document, Draft
 from worker.sandbox.shapes import Problems
@@ -29,7 +30,7 @@ def post_draft(call: Call) -> Answer:
     """Create a draft with its lines in one atomic request."""
     agreement = call.agreement
     doc = read_body(call, write_shapes.DRAFT, Problems())
-    draft = make_draft(agreement, doc, agreement.next_draft_number, agreement.free_document_id())
+    draft = make_draft(agreement, doc, agreement.next_draft_number)
     return _draft_answer(call, agreement.put_draft(draft), 201)
 
 
@@ -38,8 +39,7 @@ def put_draft(call: Call) -> Answer:
     agreement, number = call.agreement, call.number()
     doc = read_body(call, write_shapes.DRAFT, Problems())
     known = agreement.drafts.get(number)
-    document_id = known.document_id if known else agreement.free_document_id()
-    draft = agreement.put_draft(make_draft(agreement, doc, number, document_id))
+    draft = agreement.put_draft(make_draft(agreement, doc, number))
     return _draft_answer(call, draft, 200 if known else 201)
 
 
@@ -69,7 +69,7 @@ def delete_drafts(call: Call) -> Answer:
 def _deleted(call: Call, drafts: list[Draft]) -> Answer:
     links = links_of(call)
     for draft in drafts:
-        call.agreement.drafts.remove(draft.number)
+        call.agreement.remove_draft(draft.number)
     items = [{"draftInvoiceNumber": d.number, "self": links.to(f"invoices/drafts/{d.number}")} for d in drafts]
     message = "Deleted invoice." if len(drafts) == 1 else "Deleted invoices."
     return Answer(200, dumps({"message": message, "deletedCount": len(drafts), "deletedItems": items}))
@@ -111,7 +111,7 @@ def _book(call: Call, doc: dict[str, Any], wanted: int | None) -> Answer:
         remainder_base=draft.gross_base,
         sent_by=doc.get("sendBy"),
     )
-    agreement.drafts.remove(draft.number)
+    agreement.remove_draft(draft.number)
     agreement.put_booked(invoice)
     links = links_of(call)
     return created(dumps(booked_doc(invoice, links, lines=True)), links.to(f"invoices/booked/{invoice.number}"))

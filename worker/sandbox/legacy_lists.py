@@ -9,9 +9,10 @@ from typing import Any, Generic, TypeVar
 
 from worker.sandbox.answers import Answer, ApiError
 from worker.sandbox.calls import Call
-from worker.sandbox.documents import Links
-from worker.sandbox.filters import BadFilter, Fields, ServerFault, filterable, parse_filter, parse_sort
+from worker.sandbox.filter_values import BadFilter
+from worker.sandbox.filters import Fields, ServerFault, exact_text, filterable, parse_filter, parse_sort
 from worker.sandbox.jsontext import dumps
+from worker.sandbox.links import Links
 from worker.sandbox.register import Register
 
 T = TypeVar("T")
@@ -22,7 +23,10 @@ _KNOWN = frozenset({"pagesize", "skippages", "filter", "sort"})
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """A collection to page through. ``name`` tells views of one register apart, ``rows`` gives them in key order."""
+    """A collection to page through. ``name`` tells views of one register apart, ``rows`` gives them in key order.
+
+    ``indexed`` names the property that the register's index is about: looking for one value of it then needs no scan.
+    """
 
     register: Register[Any, T]
     rows: Callable[[], Iterable[T]]
@@ -31,6 +35,15 @@ class Listing(Generic[T]):
     render: Callable[[T, Links], dict[str, Any]]
     name: str = "all"
     create: str | None = None
+    indexed: str | None = None
+
+    def everything(self) -> list[T]:
+        """Return all rows, remembered until something changes."""
+        return self.register.view((self.name,), lambda: list(self.rows()))
+
+    def count(self) -> int:
+        """Return how many rows there are without a filter."""
+        return len(self.register) if self.name == "all" else len(self.everything())
 
 
 def links_of(call: Call) -> Links:
@@ -42,8 +55,7 @@ def links_of(call: Call) -> Links:
 def list_answer(call: Call, listing: Listing[T]) -> Answer:
     """Return one page of a collection."""
     size, skip = _page_size(call), _skip_pages(call)
-    everything = listing.register.view((listing.name,), lambda: list(listing.rows()))
-    found = _selection(call, listing, everything)
+    found = _selection(call, listing)
     page = found[skip * size : (skip + 1) * size]
     links = links_of(call)
     if links.suffix:
@@ -53,7 +65,7 @@ def list_answer(call: Call, listing: Listing[T]) -> Answer:
         items = [text("item", key(row), lambda row: dumps(listing.render(row, links))) for row in page]
     address = f"{call.base}/{call.path}"
     own = address + (f"?{call.query}" if call.query else "")
-    tail: dict[str, Any] = {"pagination": _pagination(call, address, size, skip, len(found), len(everything))}
+    tail: dict[str, Any] = {"pagination": _pagination(call, address, size, skip, len(found), listing.count())}
     if listing.create:
         create = {"description": f"Create a new {listing.create}", "href": own, "httpMethod": "post"}
         tail["metaData"] = {"create": create}
@@ -62,10 +74,12 @@ def list_answer(call: Call, listing: Listing[T]) -> Answer:
     return Answer(200, body, cost=LIST_COST)
 
 
-def _selection(call: Call, listing: Listing[T], everything: list[T]) -> list[T]:
+def _selection(call: Call, listing: Listing[T]) -> list[T]:
     text, sort = call.param("filter"), call.param("sort")
     if not text and not sort:
-        return everything
+        return listing.everything()
+    if text and not sort and listing.indexed and (wanted := exact_text(text, listing.indexed)) is not None:
+        return listing.register.find(wanted)
     try:
         keep = parse_filter(text, listing.fields) if text else None
     except BadFilter as exc:
@@ -78,6 +92,7 @@ def _selection(call: Call, listing: Listing[T], everything: list[T]) -> list[T]:
         raise ApiError(400, str(exc), hint="Sort on properties that the schema marks as sortable.") from exc
 
     def make() -> list[T]:
+        everything = listing.everything()
         rows = [row for row in everything if keep(row)] if keep else everything
         return order(rows) if order else rows
 

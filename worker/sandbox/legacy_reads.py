@@ -7,16 +7,17 @@ from worker.sandbox import legacy_fields as f
 from worker.sandbox import rendering as r
 from worker.sandbox.answers import Answer, not_found
 from worker.sandbox.calls import Call, Handler, Route, route
-from worker.sandbox.documents import Links, booked_doc, draft_doc, present, ref, terms_doc, zone_doc
+from worker.sandbox.documents import booked_doc, draft_doc
 from worker.sandbox.filters import Fields
 from worker.sandbox.jsontext import dumps
 from worker.sandbox.legacy_lists import Listing, links_of, list_answer
-from worker.sandbox.records import Booked, CustomerGroup, Named, VatAccount
+from worker.sandbox.links import Links
+from worker.sandbox.records import Booked
 from worker.sandbox.register import Register
 
 T = TypeVar("T")
 Render = Callable[[Call, Any, Links], dict[str, Any]]
-VAT_TYPES = {1: "Outgoing Sales Domestic", 2: "Ingoing Purchase Domestic", 3: "Reversed charge"}
+OTHER = "references.other"
 
 
 def in_key_order(register: Register[Any, T]) -> Iterable[T]:
@@ -30,6 +31,7 @@ def collection(
     render: Render,
     key: Callable[[Any], Any],
     create: str | None = None,
+    indexed: str | None = None,
 ) -> Handler:
     """Return the handler of a collection."""
 
@@ -42,6 +44,7 @@ def collection(
             fields,
             lambda row, links: render(call, row, links),
             create=create,
+            indexed=indexed,
         )
         return list_answer(call, listing)
 
@@ -83,83 +86,6 @@ def invoice_view(name: str, keep: Callable[[Booked, Any], bool]) -> Handler:
     return handler
 
 
-def _named(number_name: str, path: str) -> Render:
-    def render(_call: Call, row: Named, links: Links) -> dict[str, Any]:
-        return {number_name: row.number, "name": row.name, "self": links.to(f"{path}/{row.number}")}
-
-    return render
-
-
-def _vat_account(_call: Call, row: VatAccount, links: Links) -> dict[str, Any]:
-    kind = {"vatTypeNumber": row.type, "name": VAT_TYPES[row.type], "self": links.to(f"vat-types/{row.type}")}
-    return present(
-        {
-            "vatCode": row.code,
-            "name": row.name,
-            "ratePercentage": row.rate,
-            "account": ref(links, "accountNumber", row.account, f"accounts/{row.account}"),
-            "vatType": kind,
-            "barred": row.barred or None,
-            "self": links.to(f"vat-accounts/{row.code}"),
-        }
-    )
-
-
-def _customer_group(call: Call, row: CustomerGroup, links: Links) -> dict[str, Any]:
-    at = f"customer-groups/{row.number}"
-    layout = call.agreement.layouts.get(row.layout or 0)
-    return present(
-        {
-            "customerGroupNumber": row.number,
-            "name": row.name,
-            "account": r.account_doc(call.agreement.accounts[row.account], links),
-            "layout": {"layoutNumber": layout.number, "name": layout.name, "self": links.to(f"layouts/{layout.number}")}
-            if layout
-            else None,
-            "customers": links.to(f"{at}/customers"),
-            "self": links.to(at),
-        }
-    )
-
-
-def _employee(_call: Call, row: Named, links: Links) -> dict[str, Any]:
-    at = f"employees/{row.number}"
-    return present(
-        {
-            "employeeNumber": row.number,
-            "name": row.name,
-            "email": row.email,
-            "customers": links.to(f"{at}/customers"),
-            "draftInvoices": links.to(f"{at}/draft-invoices"),
-            "bookedInvoices": links.to(f"{at}/booked-invoices"),
-            "self": links.to(at),
-        }
-    )
-
-
-def _vat_types(call: Call) -> Answer:
-    register: Register[int, Named] = Register()
-    for number, name in VAT_TYPES.items():
-        register.put(number, Named(number, name))
-    return collection(lambda _: register, {}, _named("vatTypeNumber", "vat-types"), lambda row: row.number)(call)
-
-
-def _both(
-    path: str,
-    resource: str,
-    pick: Callable[[Call], Register[Any, Any]],
-    fields: Fields,
-    render: Render,
-    *,
-    key: Callable[[Any], Any] = lambda row: row.number,
-    text_key: bool = False,
-) -> list[Route]:
-    return [
-        route("GET", path, collection(pick, fields, render, key), resource),
-        route("GET", f"{path}/*", single(pick, render, text_key=text_key), resource),
-    ]
-
-
 def _customer_item(call: Call, row: Any, links: Links) -> dict[str, Any]:
     return r.customer_doc(call.agreement, row, links, full=False)
 
@@ -183,58 +109,8 @@ def by_number(row: Any) -> Any:
 
 
 def read_routes() -> list[Route]:
-    """Return the routes of registers, customers, products and invoices that only read."""
-    routes = [
-        *_both("accounts", "accounts", lambda c: c.agreement.accounts, f.ACCOUNTS, lambda _, x, k: r.account_doc(x, k)),
-        *_both("vat-zones", "vat", lambda c: c.agreement.vat_zones, {}, lambda _, x, k: zone_doc(x, k)),
-        *_both("payment-terms", "terms", lambda c: c.agreement.terms, {}, lambda _, x, k: terms_doc(x, k)),
-        *_both("units", "units", lambda c: c.agreement.units, {}, lambda _, x, k: r.unit_doc(x.number, x.name, k)),
-        *_both("layouts", "layouts", lambda c: c.agreement.layouts, {}, _named("layoutNumber", "layouts")),
-        *_both("employees", "employees", lambda c: c.agreement.employees, f.EMPLOYEES, _employee),
-        *_both(
-            "customer-groups", "customers", lambda c: c.agreement.customer_groups, f.CUSTOMER_GROUPS, _customer_group
-        ),
-        *_both(
-            "product-groups", "products", lambda c: c.agreement.product_groups, {}, lambda _, x, k: r.group_doc(x, k)
-        ),
-        *_both(
-            "vat-accounts",
-            "vat",
-            lambda c: c.agreement.vat_accounts,
-            {},
-            _vat_account,
-            key=lambda row: row.code,
-            text_key=True,
-        ),
-        *_both(
-            "currencies",
-            "currencies",
-            lambda c: c.agreement.currencies,
-            {},
-            lambda _, x, k: {
-                "code": x.code,
-                "name": x.name,
-                "isoNumber": x.iso,
-                "self": k.to(f"currencies/{x.code}"),
-            },
-            key=lambda row: row.code,
-            text_key=True,
-        ),
-        *_both(
-            "accounting-years",
-            "accounting-years",
-            lambda c: c.agreement.years,
-            f.YEARS,
-            lambda _, x, k: r.year_doc(x, k),
-            key=lambda row: row.year,
-            text_key=True,
-        ),
-        route("GET", "vat-types", _vat_types, "vat"),
-    ]
-    return routes + _main_routes()
+    """Return the routes of customers, products and invoices that only read."""
 
-
-def _main_routes() -> list[Route]:
     def customers(call: Call) -> Register[Any, Any]:
         return call.agreement.customers
 
@@ -250,14 +126,23 @@ def _main_routes() -> list[Route]:
     def item(doc: Callable[..., dict[str, Any]], *, lines: bool) -> Render:
         return lambda _, row, links: doc(row, links, lines=lines)
 
+    draft_item, booked_item = item(draft_doc, lines=False), item(booked_doc, lines=False)
     get = [
         ("customers", collection(customers, f.CUSTOMERS, _customer_item, by_number, "customer"), "customers"),
         ("customers/*", single(customers, _customer_full), "customers"),
         ("products", collection(products, f.PRODUCTS, _product_item, by_number, "product"), "products"),
         ("products/*", single(products, product_full, text_key=True), "products"),
-        ("invoices/drafts", collection(drafts, f.DRAFTS, item(draft_doc, lines=False), by_number), "invoices"),
+        (
+            "invoices/drafts",
+            collection(drafts, f.DRAFTS, draft_item, by_number, indexed=OTHER),
+            "invoices",
+        ),
         ("invoices/drafts/*", single(drafts, item(draft_doc, lines=True)), "invoices"),
-        ("invoices/booked", collection(booked, f.BOOKED, item(booked_doc, lines=False), by_number), "invoices"),
+        (
+            "invoices/booked",
+            collection(booked, f.BOOKED, booked_item, by_number, indexed=OTHER),
+            "invoices",
+        ),
         ("invoices/booked/*", single(booked, item(booked_doc, lines=True)), "invoices"),
         ("invoices/paid", invoice_view("paid", lambda x, _: x.remainder == 0), "invoices"),
         ("invoices/unpaid", invoice_view("unpaid", lambda x, _: x.remainder != 0), "invoices"),

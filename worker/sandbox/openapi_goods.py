@@ -5,13 +5,14 @@ from typing import Any
 
 from worker.sandbox.answers import Answer, not_found
 from worker.sandbox.calls import Call, Route, Router, route
-from worker.sandbox.documents import present
 from worker.sandbox.filters import COMPARE, LISTS, Field, Fields
 from worker.sandbox.jsontext import dumps
+from worker.sandbox.links import present
+from worker.sandbox.lookups import ProductGroup
 from worker.sandbox.openapi_lists import Cursored, list_routes, object_version, plain
 from worker.sandbox.openapi_parties import flat_body, need_version, party_routes, refuse
 from worker.sandbox.openapi_sales import sales_routes
-from worker.sandbox.records import ZERO, Product, ProductGroup
+from worker.sandbox.records import ZERO, Product
 from worker.sandbox.shapes import Flag, Number, Obj, Text, Whole
 
 PRODUCTS_API = "productsapi/v2.0.0"

@@ -13,7 +13,8 @@ from typing import Any, Generic, TypeVar
 
 from worker.sandbox.answers import Answer, ApiError
 from worker.sandbox.calls import Call, Route, route
-from worker.sandbox.filters import BadFilter, Fields, ServerFault, parse_filter, parse_sort
+from worker.sandbox.filter_values import BadFilter
+from worker.sandbox.filters import Fields, ServerFault, parse_filter, parse_sort
 from worker.sandbox.jsontext import dumps
 from worker.sandbox.register import Register
 

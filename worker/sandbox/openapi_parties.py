@@ -8,9 +8,9 @@ from typing import Any
 from worker.sandbox.agreement import Agreement
 from worker.sandbox.answers import Answer, ApiError, not_found
 from worker.sandbox.calls import Call, Route, route
-from worker.sandbox.documents import present
 from worker.sandbox.filters import COMPARE, LISTS, Field, Fields
 from worker.sandbox.jsontext import dumps
+from worker.sandbox.links import present
 from worker.sandbox.openapi_lists import Cursored, list_routes, object_version, plain
 from worker.sandbox.records import Contact, Customer
 from worker.sandbox.shapes import Flag, Obj, Problems, Text, Whole

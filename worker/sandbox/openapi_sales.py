@@ -7,9 +7,9 @@ from typing import Any
 
 from worker.sandbox.answers import Answer, not_found
 from worker.sandbox.calls import Call, Route, route
-from worker.sandbox.documents import present
 from worker.sandbox.filters import COMPARE, LISTS, Field, Fields
 from worker.sandbox.jsontext import dumps
+from worker.sandbox.links import present
 from worker.sandbox.openapi_lists import Cursored, array_answer, list_routes, object_version, plain
 from worker.sandbox.records import DocumentLine, Draft
 

@@ -19,10 +19,15 @@ _VARIANTS = ("item", "full", "open")
 
 
 class Register(Generic[K, T]):
-    """Records by key, in insertion order. Change a record in place and then call ``touch``."""
+    """Records by key, in insertion order. Change a record in place and then call ``touch``.
 
-    def __init__(self) -> None:
+    ``index`` gives the text under which ``find`` knows a record; case does not matter. It must not change in place.
+    """
+
+    def __init__(self, index: Callable[[T], str | None] | None = None) -> None:
         self.rows: dict[K, T] = {}
+        self._index = index
+        self._keys_by_text: dict[str, set[K]] = {}
         self._texts: dict[Hashable, bytes] = {}
         self._views: OrderedDict[Hashable, list[Any]] = OrderedDict()
 
@@ -44,14 +49,28 @@ class Register(Generic[K, T]):
 
     def put(self, key: K, row: T) -> None:
         """Insert or replace a record."""
+        if key in self.rows:
+            self._unindex(key)
         self.rows[key] = row
+        if self._index is not None and (text := self._index(row)) is not None:
+            self._keys_by_text.setdefault(text.casefold(), set()).add(key)
         self.touch(key)
 
     def remove(self, key: K) -> T:
         """Take a record out. Raises KeyError."""
+        self._unindex(key)
         row = self.rows.pop(key)
         self.touch(key)
         return row
+
+    def _unindex(self, key: K) -> None:
+        if self._index is not None and (text := self._index(self.rows[key])) is not None:
+            self._keys_by_text.get(text.casefold(), set()).discard(key)
+
+    def find(self, text: str) -> list[T]:
+        """Return the records indexed under a text, in key order."""
+        keys: list[Any] = list(self._keys_by_text.get(text.casefold(), ()))
+        return [self.rows[key] for key in sorted(keys)]
 
     def touch(self, key: K) -> None:
         """Say that a record changed."""
@@ -63,6 +82,10 @@ class Register(Generic[K, T]):
         """Say that only a record's rendering changed (a derived amount): views stay."""
         for variant in _VARIANTS:
             self._texts.pop((variant, key), None)
+
+    def forget_texts(self) -> None:
+        """Say that every rendering changed: the server has another address."""
+        self._texts.clear()
 
     def text(self, variant: str, key: K, make: Callable[[T], bytes]) -> bytes:
         """Return the remembered JSON of a record; ``variant`` is ``item`` (in a list), ``full`` or ``open``."""

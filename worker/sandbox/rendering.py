@@ -4,10 +4,17 @@ from datetime import date
 from typing import Any
 
 from worker.sandbox.agreement import Agreement
-from worker.sandbox.documents import Links, present, ref
 from worker.sandbox.keys import encode_key
-from worker.sandbox.records import Account, AccountingYear, Contact, Customer, Product, ProductGroup
+from worker.sandbox.links import Links, present, ref
+from worker.sandbox.lookups import Account, AccountingYear, ProductGroup
+from worker.sandbox.records import Contact, Customer, Product
 
+_BANK = {
+    "bankName": "Sandkassebanken",
+    "bankSortCode": "0000",
+    "bankAccountNumber": "0000000000",
+    "pbsCustomerGroupNumber": "",
+}
 _ROLES = {"Sales": 1, "SuperUser": 2, "ProjectEmployee": 3, "Bookkeeping": 4}
 
 
@@ -229,12 +236,7 @@ def self_doc(agreement: Agreement, links: Links, app_public_token: str) -> dict[
             "email": mail,
             "companyIdentificationNumber": agreement.cvr,
         },
-        "bankInformation": {
-            "bankName": "Sandkassebanken",
-            "bankSortCode": "0000",
-            "bankAccountNumber": "0000000000",
-            "pbsCustomerGroupNumber": "",
-        },
+        "bankInformation": dict(_BANK),
         "application": {
             "appNumber": 1,
             "name": "Sandbox app",

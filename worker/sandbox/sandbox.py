@@ -33,7 +33,10 @@ class Sandbox(World):
     _surfaces: dict[str, Surface]
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen; port 0 takes a free one. Raises OSError when the port is taken."""
+        """Listen; port 0 takes a free one. Raises OSError when the port is taken.
+
+        May be called again after ``stop``: the state is as it was, which is how to stage an outage.
+        """
         app = web.Application(client_max_size=_MAX_BODY)
         consent_routes(app, self)
         control_routes(app, self)
@@ -49,6 +52,8 @@ class Sandbox(World):
         self._runner = runner
         bound = runner.addresses[0][1]
         self._origin = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+        for agreement in self.agreements:
+            agreement.forget_texts()  # they hold links with the address of an earlier start
         self._surfaces = {
             "legacy": Surface("legacy", legacy_router(), self.legacy_url, legacy=True),
             "openapi": Surface("openapi", openapi_router(), self.openapi_url, legacy=False),
@@ -81,7 +86,7 @@ class Sandbox(World):
         if answer is None and (rule is None or rule.kind != "drop_before"):
             answer = self.gate.answer(surface, request)
         unsent = rule is not None and rule.kind in ("drop_before", "drop_after", "hang", "hang_after")
-        self.requests.append(
+        self.log(
             RequestRecord(
                 request.method,
                 path,

@@ -26,8 +26,7 @@ def seed_booked(
         customer = gone if gone is not None and index % 37 == 5 else source.choice(customers)
         invoice = _booked(agreement, size, source, customer, index, day)
         _pay(invoice, index, today)
-        agreement.booked.put(invoice.number, invoice)
-        agreement.booked_of[invoice.customer].append(invoice.number)
+        agreement.put_booked(invoice)
 
 
 def _booked(
@@ -159,10 +158,10 @@ def seed_drafts(agreement: Agreement, size: SeedSize, source: random.Random, tod
             19,
             lines,
             due_date=due_date(terms, day),
-            document_id=index + 1,
+            document_id=agreement.free_document_id(),
             last_updated=stamp,
         )
         draft.heading = _heading(source, index, day) if index % 2 else None
         sum_document(draft, agreement.vat_rounding)
-        agreement.drafts.put(draft.number, draft)
+        agreement.insert_draft(draft)
     agreement.next_draft_number = size.invoices + size.drafts + 1

@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 
 from worker.sandbox.agreement import Agreement
-from worker.sandbox.records import (
+from worker.sandbox.lookups import (
     Account,
     AccountingYear,
     Currency,

@@ -1,7 +1,6 @@
 """What the sandbox consists of apart from the server: agreements, gate, faults, the request log and the switches."""
 
 import hashlib
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -66,7 +65,7 @@ class World:
         self.app_secret_token = f"sandbox-app-secret-not-a-secret-{seed}"
         self.app_public_token = f"sandbox-app-public-{seed}"
         self.faults = Faults(seed)
-        self.requests: deque[RequestRecord] = deque(maxlen=_MAX_REQUESTS)
+        self.requests: list[RequestRecord] = []
         self.agreements: list[Agreement] = []
         self._demo: Agreement | None = None
         self._origin = ""
@@ -122,6 +121,12 @@ class World:
         return self._demo
 
     # --- switches ----------------------------------------------------------------------------
+
+    def log(self, record: RequestRecord) -> None:
+        """Note a request; of very many the older half is forgotten."""
+        self.requests.append(record)
+        if len(self.requests) > _MAX_REQUESTS:
+            del self.requests[: _MAX_REQUESTS // 2]
 
     def set_limits(self, size: int, window_s: int = 60, agreement: Agreement | None = None) -> None:
         """Set how many tokens a grant has per window, for one agreement or for all, and start a new window."""

@@ -6,6 +6,7 @@ and the watchdog kills the groups and removes the folder.
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -22,11 +23,18 @@ class ServersUnavailable(Exception):
 
 
 def free_port() -> int:
-    """Return a TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port on loopback that was free a moment ago.
+
+    Below the ephemeral range: there an outgoing connection could take it before, or while, a server restarts.
+    """
+    for _ in range(200):
+        port = random.randint(20_000, 32_000)  # noqa: S311  # no secret
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+    raise ServersUnavailable("no free port between 20000 and 32000 on 127.0.0.1")
 
 
 class Folder:

@@ -115,7 +115,7 @@ returning 1
 _RELEASE = """
 update economic.inbox set state = 'waiting', lease_until = null, updated_at = now()
 where workspace_id = $1 and state = 'parked'
-returning source, event_id, type, body, content_type, headers
+returning source, event_id, type, lane, body, content_type, headers
 """
 
 _REOPEN = """

@@ -165,3 +165,15 @@ async def test_serve_prints_its_addresses_and_stops_when_cancelled() -> None:
             await task
         with pytest.raises(aiohttp.ClientError):
             await session.get(f"{url}/self")
+
+
+async def test_a_restart_keeps_the_state_and_links_follow_the_new_address(api) -> None:
+    api.agreement.rename_customer(1, "Nyt navn")
+    before = (await api.get("/customers/1")).json
+    await api.sandbox.stop()
+    with pytest.raises(aiohttp.ClientError):
+        await api.post("/customers/1/contacts", {"name": "x"})
+    await api.sandbox.start()
+    after = (await api.get("/customers/1")).json
+    assert after["name"] == "Nyt navn"
+    assert after["self"] == f"{api.sandbox.legacy_url}/customers/1" != before["self"]

@@ -7,7 +7,7 @@ import pytest
 
 from worker.sandbox import Sandbox
 from worker.sandbox.amounts import due_date
-from worker.sandbox.records import Terms
+from worker.sandbox.lookups import Terms
 
 pytestmark = pytest.mark.requirement("B15")
 
@@ -207,6 +207,13 @@ async def test_unknown_properties_are_ignored_and_references_take_a_self_link(ap
     reply = await api.post("/invoices/drafts", body)
     assert reply.status == 201
     assert reply.json["layout"]["layoutNumber"] == 20
+
+
+async def test_a_draft_with_a_text_line_can_be_read_and_put_back(api) -> None:
+    number = next(n for n, row in api.agreement.drafts.rows.items() if any(x.product is None for x in row.lines))
+    doc = (await api.get(f"/invoices/drafts/{number}")).json
+    assert (await api.put(f"/invoices/drafts/{number}", doc)).status == 200
+    assert (await api.get(f"/invoices/drafts/{number}")).json["netAmount"] == doc["netAmount"]
 
 
 async def test_messages_are_danish_when_the_agreement_is(api, draft_doc, line) -> None:

@@ -4,7 +4,8 @@ from urllib.parse import quote
 
 import pytest
 
-from worker.sandbox.filters import BadFilter, Field, parse_filter, parse_sort
+from worker.sandbox.filter_values import BadFilter
+from worker.sandbox.filters import Field, parse_filter, parse_sort
 from worker.sandbox.keys import decode_key, encode_key
 
 pytestmark = pytest.mark.requirement("B15")
@@ -48,6 +49,8 @@ async def test_default_page_is_twenty_and_past_the_end_is_empty_and_truthful(api
     assert doc["collection"] == []
     assert doc["pagination"]["results"] == 40
     assert "nextPage" not in doc["pagination"]
+    last = (await api.get("/customers?skippages=1")).json["pagination"]
+    assert ("nextPage" in last, "previousPage" in last) == (False, True)
 
 
 @pytest.mark.parametrize("wrong", ["0", "1001", "-1", "ten", ""])
@@ -175,6 +178,23 @@ async def test_invoices_are_found_by_their_reference_marker(api, draft_doc, line
     escaped = quote("references.other$eq:PIKE-æ$(1$)-$$7")
     assert len((await api.get(f"/invoices/drafts?filter={escaped}")).json["collection"]) == 1
     assert (await api.get(f"/invoices/booked?filter={escaped}")).json["collection"] == []
+
+
+async def test_a_marker_is_found_without_case_and_only_while_its_draft_has_it(api, draft_doc, line) -> None:
+    number = (await api.post("/invoices/drafts", draft_doc(line(), references={"other": "Æ-1"}))).json[
+        "draftInvoiceNumber"
+    ]
+
+    async def look(marker):
+        return found(await api.get(f"/invoices/drafts?filter=references.other$eq:{marker}"), "draftInvoiceNumber")
+
+    assert await look("æ-1") == [number]
+    assert await look("$null:") == [n for n, row in sorted(api.agreement.drafts.rows.items()) if row.other is None]
+    await api.put(f"/invoices/drafts/{number}", draft_doc(line(), references={"other": "Æ-2"}))
+    assert (await look("Æ-1"), await look("Æ-2")) == ([], [number])
+    await api.delete(f"/invoices/drafts/{number}")
+    assert await look("Æ-2") == []
+    assert api.agreement.find_drafts("Æ-2") == []
 
 
 @pytest.mark.parametrize("field", ["netAmount", "remainder", "dueDate"])

@@ -1,4 +1,4 @@
-"""Writing customers, contacts and products through legacy REST.
+"""Writing customers and their contacts through legacy REST.
 
 POST creates, PUT replaces the whole record (what is omitted is cleared) and creates when the key is free.
 """
@@ -9,44 +9,14 @@ from worker.sandbox import write_shapes
 from worker.sandbox.agreement import Agreement
 from worker.sandbox.answers import Answer, ApiError, not_found
 from worker.sandbox.calls import Call, Route, route
-from worker.sandbox.documents import Links
 from worker.sandbox.jsontext import dumps
-from worker.sandbox.keys import encode_key
 from worker.sandbox.legacy_fields import CONTACTS
 from worker.sandbox.legacy_lists import Listing, links_of, list_answer
+from worker.sandbox.legacy_writes import created, need, read_body
 from worker.sandbox.messages import say
-from worker.sandbox.records import ZERO, Contact, Customer, Product
-from worker.sandbox.register import Register
-from worker.sandbox.rendering import contact_doc, customer_doc, product_doc
-from worker.sandbox.shapes import Path, Problems
-
-
-def read_body(call: Call, shape: Any, problems: Problems) -> dict[str, Any]:
-    """Return the request body, checked against a shape. Raises the 400 with everything that is wrong."""
-    value: dict[str, Any] | None = shape.read(call.json(), (), problems)
-    problems.raise_if_any()
-    return value or {}
-
-
-def need(agreement: Agreement, register: Register[Any, Any], key: Any, path: Path, thing: str, p: Problems) -> Any:
-    """Return the referenced record, or note E06000 (payment terms: E07080)."""
-    if key is None:
-        return None
-    row = register.get(key)
-    if row is None:
-        code = "E07080" if thing == "PaymentTerms" else "E06000"
-        name = thing[0].lower() + thing[1:]
-        hint = f"Find a list of {name}s in the API."
-        p.add(path, code, say(agreement.language, "not_found", thing=thing, key=key), key, hint)
-    return row
-
-
-def created(body: bytes, location: str, status: int = 201) -> Answer:
-    """Return the answer to a create or replace; a create says where."""
-    return Answer(status, body, headers={"Location": location} if status == 201 else {})
-
-
-# --- customers -----------------------------------------------------------------------------------
+from worker.sandbox.records import Contact, Customer
+from worker.sandbox.rendering import contact_doc, customer_doc
+from worker.sandbox.shapes import Problems
 
 
 def _customer_from(agreement: Agreement, doc: dict[str, Any], number: int) -> Customer:
@@ -194,67 +164,7 @@ def post_contact(call: Call) -> Answer:
     return created(dumps(contact_doc(contact, links)), links.to(f"customers/{customer}/contacts/{contact.ui_number}"))
 
 
-# --- products ------------------------------------------------------------------------------------
-
-
-def _product_from(agreement: Agreement, doc: dict[str, Any], number: str) -> Product:
-    p = Problems()
-    need(agreement, agreement.product_groups, doc["productGroup"], ("productGroup",), "ProductGroup", p)
-    need(agreement, agreement.units, doc.get("unit"), ("unit",), "Unit", p)
-    p.raise_if_any()
-    return Product(
-        number,
-        doc["name"],
-        doc["productGroup"],
-        agreement.now(),
-        description=doc.get("description"),
-        sales_price=doc.get("salesPrice", ZERO),
-        cost_price=doc.get("costPrice", ZERO),
-        recommended_price=doc.get("recommendedPrice", ZERO),
-        bar_code=doc.get("barCode"),
-        barred=doc.get("barred", False),
-        unit=doc.get("unit"),
-    )
-
-
-def _product_answer(call: Call, product: Product, status: int) -> Answer:
-    links: Links = links_of(call)
-    body = dumps(product_doc(call.agreement, product, links, full=True))
-    return created(body, links.to(f"products/{encode_key(product.number)}"), status)
-
-
-def post_product(call: Call) -> Answer:
-    """Create a product under the number that the caller chose."""
-    agreement, problems = call.agreement, Problems()
-    doc = read_body(call, write_shapes.PRODUCT, problems)
-    number = doc["productNumber"]
-    if number in agreement.products:
-        problems.add(("productNumber",), None, say(agreement.language, "number_taken", key=number), number)
-        problems.raise_if_any()
-    return _product_answer(call, agreement.put_product(_product_from(agreement, doc, number)), 201)
-
-
-def put_product(call: Call) -> Answer:
-    """Replace or create a product."""
-    agreement, number = call.agreement, call.keys[0]
-    doc = read_body(call, write_shapes.PRODUCT, Problems())
-    status = 200 if number in agreement.products else 201
-    return _product_answer(call, agreement.put_product(_product_from(agreement, doc, number)), status)
-
-
-def delete_product(call: Call) -> Answer:
-    """Delete a product that no invoice line names."""
-    agreement, number = call.agreement, call.keys[0]
-    if number not in agreement.products:
-        raise not_found("E06000")
-    lines = [*agreement.booked_lines(), *agreement.draft_lines()]
-    if any(row.line.product == number for row in lines):
-        raise ApiError(400, say(agreement.language, "in_use", key=number))
-    agreement.products.remove(number)
-    return Answer(204)
-
-
-def record_routes() -> list[Route]:
+def customer_routes() -> list[Route]:
     """Return the routes that this module serves."""
     return [
         route("POST", "customers", post_customer, "customers"),
@@ -263,7 +173,4 @@ def record_routes() -> list[Route]:
         route("GET", "customers/*/contacts", list_contacts, "customers"),
         route("POST", "customers/*/contacts", post_contact, "customers"),
         route("GET", "customers/*/contacts/*", get_contact, "customers"),
-        route("POST", "products", post_product, "products"),
-        route("PUT", "products/*", put_product, "products"),
-        route("DELETE", "products/*", delete_product, "products"),
     ]

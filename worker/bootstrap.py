@@ -1,0 +1,127 @@
+"""Builds settings → adapters → runtime. The only place where real things are made; tests call it too."""
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from worker.broker.broker import Broker
+from worker.broker.delivery import Lane
+from worker.broker.topology import Topology, build_topology
+from worker.clock import Clock, SystemClock
+from worker.economic.client import EconomicClient
+from worker.errors import SchemaMismatch
+from worker.handlers import handlers
+from worker.runtime.dispatch import Dispatcher
+from worker.runtime.janitor import Janitor
+from worker.runtime.judge import Policy
+from worker.runtime.lifecycle import Worker
+from worker.runtime.relay import Relay
+from worker.settings import Settings
+from worker.store import migrate
+from worker.store.crypto import Vault
+from worker.store.pool import Database
+
+
+def make_topology(settings: Settings) -> Topology:
+    """Return the broker's table: which event types reach which lane."""
+    table = handlers(SystemClock())
+    return build_topology(
+        work_types=[name for name, handler in table.items() if handler.lane is Lane.WORK],
+        bulk_types=[name for name, handler in table.items() if handler.lane is Lane.BULK],
+        ladder_s=settings.wait_ladder_s,
+    )
+
+
+def make_database(settings: Settings, max_size: int = 10) -> Database:
+    """Return the database, not connected yet."""
+    return Database(settings.database_url.get_secret_value(), max_size=max_size)
+
+
+def make_vault(settings: Settings) -> Vault:
+    """Return the vault. Raises ``SettingsError`` naming the bad key entry."""
+    return Vault.parse(settings.encryption_keys.get_secret_value())
+
+
+def make_client(settings: Settings, clock: Clock) -> EconomicClient:
+    """Return the e-conomic client, not started yet."""
+    return EconomicClient(
+        legacy_url=settings.legacy_url,
+        openapi_url=settings.openapi_url,
+        app_secret_token=settings.app_secret_token,
+        clock=clock,
+    )
+
+
+def make_broker(settings: Settings, clock: Clock) -> Broker:
+    """Return the broker, not connected yet."""
+    return Broker(
+        settings.amqp_url,
+        make_topology(settings),
+        clock=clock,
+        prefetch={Lane.WORK: settings.prefetch_work, Lane.BULK: settings.prefetch_bulk},
+        name=f"pike-economic {socket.gethostname()} {os.getpid()}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What commands need: a database, a client, a vault."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    client: EconomicClient
+    vault: Vault
+
+
+@asynccontextmanager
+async def tools(settings: Settings) -> AsyncIterator[Tools]:
+    """Connect what a command needs and close it afterwards. Raises ``StoreUnavailable``, ``SchemaMismatch``."""
+    clock = SystemClock()
+    await require_migrated(settings)
+    async with AsyncExitStack() as stack:
+        database = make_database(settings, max_size=4)
+        await database.connect()
+        stack.push_async_callback(database.close)
+        client = await stack.enter_async_context(make_client(settings, clock))
+        yield Tools(settings, clock, database, client, make_vault(settings))
+
+
+@asynccontextmanager
+async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Worker]:
+    """Build and connect a whole worker; run it with ``Worker.run``. Everything is closed on leaving."""
+    clock = clock or SystemClock()
+    vault = make_vault(settings)
+    await require_migrated(settings)
+    async with AsyncExitStack() as stack:
+        database = make_database(settings, max_size=settings.prefetch_work // 2 + settings.prefetch_bulk + 4)
+        await database.connect()
+        stack.push_async_callback(database.close)
+        client = await stack.enter_async_context(make_client(settings, clock))
+        broker = make_broker(settings, clock)
+        await broker.start()
+        stack.push_async_callback(broker.stop, 0.0)
+        relay = Relay(database, broker.publisher, clock)
+        dispatcher = Dispatcher(
+            database=database,
+            handlers=handlers(clock),
+            client=client,
+            vault=vault,
+            clock=clock,
+            announce=relay.announce,
+            policy=Policy(ladder_s=settings.wait_ladder_s, max_attempts=settings.max_attempts),
+            slice_s=settings.import_slice_s,
+        )
+        yield Worker(broker, relay, dispatcher, Janitor(database), clock)
+
+
+async def require_migrated(settings: Settings) -> None:
+    """Raise ``SchemaMismatch`` unless every migration of this version is applied."""
+    missing = await migrate.check(settings.database_url.get_secret_value())
+    if missing:
+        raise SchemaMismatch(
+            f"the database lacks {len(missing)} migration{'s' if len(missing) > 1 else ''} "
+            f"({', '.join(missing)}): type pike-economic migrate first"
+        )

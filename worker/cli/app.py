@@ -1,0 +1,247 @@
+"""All commands in one list. Each is a few lines: read options, call, print."""
+
+import sys
+from typing import Any
+
+import click
+
+from worker.cli.output import command, fail
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys instead of text.")
+WORKSPACE = click.option("--workspace", "-w", required=True, metavar="W", help="The Pike workspace.")
+TIMEOUT = click.option("--timeout", "wait_s", default=600.0, show_default=True, help="Seconds to wait for the answer.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="pike-economic")
+def cli() -> None:
+    """Keeps Pike and Visma e-conomic in step. Settings come from the environment (PIKE_ECONOMIC_…)."""
+
+
+@cli.command()
+@command
+async def run() -> int | None:
+    """Run the worker until it is stopped; more copies share the load."""
+    from worker.cli import running
+
+    return await running.run()
+
+
+@cli.command()
+@AS_JSON
+@command
+async def migrate(as_json: bool) -> int | None:
+    """Apply missing database migrations."""
+    from worker.cli import running
+
+    return await running.migrate(as_json)
+
+
+@cli.command()
+@AS_JSON
+@command
+async def doctor(as_json: bool) -> int | None:
+    """Verify settings, database, broker topology and API; print what is wrong and what to do."""
+    from worker.cli import doctor as checks
+
+    return await checks.doctor(as_json)
+
+
+@cli.command()
+@AS_JSON
+@command
+async def status(as_json: bool) -> int | None:
+    """Show queues, lag, connections, imports and dead letters on one screen."""
+    from worker.cli import status as screen
+
+    return await screen.status(as_json)
+
+
+@cli.command()
+@WORKSPACE
+@click.option("--grant-token", required=True, metavar="-", help="Give - and the token on standard input.")
+@click.option("--booking", type=click.Choice(["draft", "book"]), help="Book pushed invoices at once, or leave drafts.")
+@AS_JSON
+@command
+async def connect(workspace: str, grant_token: str, booking: str | None, as_json: bool) -> int | None:
+    """Connect a workspace to the agreement of a grant token, read from standard input."""
+    from worker.cli import requests
+
+    if grant_token != "-":  # noqa: S105  # not a token: tokens on a command line are seen by everybody
+        fail("The grant token is read from standard input, never from the command line: --grant-token -", 2)
+    token = sys.stdin.readline().strip()
+    if not token:
+        fail("No grant token came on standard input.", 2)
+    return await requests.connect(workspace, token, booking, as_json)
+
+
+@cli.command()
+@WORKSPACE
+@TIMEOUT
+@AS_JSON
+@command
+async def disconnect(workspace: str, wait_s: float, as_json: bool) -> int | None:
+    """Close a workspace's connection: the grant is forgotten, the data stays."""
+    from worker.cli import requests
+
+    return await requests.disconnect(workspace, wait_s, as_json)
+
+
+@cli.command()
+@click.argument("event_type", metavar="TYPE")
+@WORKSPACE
+@click.option("--data", required=True, metavar="JSON", help="The event's data; - reads it from standard input.")
+@click.option("--id", "event_id", metavar="ID", help="The event's id; a new one by default.")
+@AS_JSON
+@command
+async def publish(event_type: str, workspace: str, data: str, event_id: str | None, as_json: bool) -> int | None:
+    """Publish an event as Pike would, e.g. pike.invoice.created."""
+    from worker.cli import requests
+
+    return await requests.publish(event_type, workspace, sys.stdin.read() if data == "-" else data, event_id, as_json)
+
+
+@cli.command(name="import")
+@WORKSPACE
+@click.argument("entities", nargs=-1, type=click.Choice(["products", "customers", "invoices"]))
+@click.option("--changes", is_flag=True, help="Only what changed since the last import.")
+@click.option("--dry-run", is_flag=True, help="Show what would happen without writing.")
+@TIMEOUT
+@AS_JSON
+@command
+async def import_data(
+    workspace: str,
+    entities: tuple[str, ...],
+    changes: bool,
+    dry_run: bool,
+    wait_s: float,
+    as_json: bool,
+) -> int | None:
+    """Import data from e-conomic and follow it to its end; all three kinds by default."""
+    from worker.cli import requests
+
+    return await requests.import_data(workspace, entities, changes, dry_run, wait_s, as_json)
+
+
+@cli.command()
+@WORKSPACE
+@click.argument("entity", type=click.Choice(["product", "customer", "invoice"]))
+@click.argument("number")
+@click.option("--document", type=click.Choice(["draft", "booked"]), default="booked", show_default=True)
+@TIMEOUT
+@AS_JSON
+@command
+async def refresh(
+    workspace: str,
+    entity: str,
+    number: str,
+    document: str,
+    wait_s: float,
+    as_json: bool,
+) -> int | None:
+    """Read one record again, by e-conomic's number or Pike's id, and show what changed."""
+    from worker.cli import requests
+
+    return await requests.refresh(workspace, entity, number, document, wait_s, as_json)
+
+
+@cli.group()
+def dead() -> None:
+    """Dead letters: what could not be done, why, and what to do."""
+
+
+def _chosen(function: Any) -> Any:
+    for option in (
+        click.option("--type", "event_type", metavar="TYPE", help="Only events of this type."),
+        click.option("--workspace", "-w", metavar="W", help="Only this workspace."),
+        click.option("--cause", metavar="CAUSE", help="Only this cause, as in the list."),
+    ):
+        function = option(function)
+    return function
+
+
+@dead.command(name="list")
+@_chosen
+@click.option("--all", "closed_too", is_flag=True, help="Replayed and discarded ones too.")
+@AS_JSON
+@command
+async def dead_list(
+    cause: str | None, workspace: str | None, event_type: str | None, closed_too: bool, as_json: bool
+) -> int | None:
+    """List open dead letters, oldest first."""
+    from worker.cli import dead as letters
+
+    return await letters.show_list(cause, workspace, event_type, closed_too, as_json)
+
+
+@dead.command(name="show")
+@click.argument("letter_id", metavar="ID")
+@AS_JSON
+@command
+async def dead_show(letter_id: str, as_json: bool) -> int | None:
+    """Show one dead letter: what happened, the remedy, the event, every attempt."""
+    from worker.cli import dead as letters
+
+    return await letters.show(letter_id, as_json)
+
+
+@dead.command(name="replay")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@_chosen
+@AS_JSON
+@command
+async def dead_replay(
+    ids: tuple[str, ...], cause: str | None, workspace: str | None, event_type: str | None, as_json: bool
+) -> int | None:
+    """Send dead letters again, by id or by cause, workspace and type. Never doubles an invoice."""
+    from worker.cli import dead as letters
+
+    return await letters.replay(ids, cause, workspace, event_type, as_json)
+
+
+@dead.command(name="discard")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--reason", required=True, help="Why nothing has to be done; kept with the letter.")
+@AS_JSON
+@command
+async def dead_discard(ids: tuple[str, ...], reason: str, as_json: bool) -> int | None:
+    """Close dead letters for good; their body stays in the table."""
+    from worker.cli import dead as letters
+
+    return await letters.discard(ids, reason, as_json)
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8090, show_default=True, help="0 takes a free one.")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same data.")
+@click.option("--customers", default=40, show_default=True)
+@click.option("--products", default=25, show_default=True)
+@click.option("--invoices", default=120, show_default=True)
+@command
+async def sandbox(host: str, port: int, seed: int, customers: int, products: int, invoices: int) -> int | None:
+    """Run the local e-conomic until it is stopped; prints addresses and (fake) tokens."""
+    from worker.sandbox import SeedSize, serve
+
+    await serve(
+        host,
+        port,
+        seed=seed,
+        size=SeedSize(customers=customers, products=products, invoices=invoices),
+        print_ready=click.echo,
+    )
+    return 0
+
+
+@cli.command(hidden=True)
+@command
+async def dev() -> int | None:
+    """Run the demo's stack until Ctrl-C: private servers, local e-conomic, worker."""
+    from worker.demo.dev import dev as stay
+
+    return await stay()
+
+
+def main() -> None:
+    """Entry point of ``pike-economic``."""
+    cli.main(prog_name="pike-economic")

@@ -1,0 +1,34 @@
+"""``run`` and ``migrate``."""
+
+import asyncio
+import signal
+
+import click
+
+from worker.bootstrap import worker
+from worker.cli.output import print_json, with_settings
+from worker.ops.app import serving
+from worker.store import migrate as migrations
+
+
+async def run() -> int:
+    """Run a worker until SIGTERM or SIGINT."""
+    settings = with_settings()
+    async with worker(settings) as made:
+        loop = asyncio.get_running_loop()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sign, made.stop)
+        async with serving(made, settings.http_host, settings.http_port):
+            await made.run()
+    return 0
+
+
+async def migrate(as_json: bool) -> int:
+    """Apply missing migrations."""
+    settings = with_settings()
+    applied = await migrations.migrate(settings.database_url.get_secret_value())
+    if as_json:
+        print_json({"applied": applied})
+    else:
+        click.echo(f"Applied {', '.join(applied)}." if applied else "Nothing to apply: the database is up to date.")
+    return 0

@@ -1,0 +1,42 @@
+"""``make dev``: the demo's stack with one workspace connected and imported, left running until Ctrl-C."""
+
+import asyncio
+import shlex
+import signal
+
+from pydantic import SecretStr
+
+from worker.bootstrap import tools
+from worker.demo.stack import stack
+from worker.handlers.connect import connect
+from worker.sandbox import SeedSize
+
+WORKSPACE = "dev"
+
+
+async def dev() -> int:
+    """Run until SIGINT or SIGTERM."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stopped.set)
+    async with stack(SeedSize(customers=200, products=100, invoices=500), _say) as running:
+        agreement = running.sandbox.agreements[0]
+        async with tools(running.settings) as kit:
+            await connect(
+                kit.database, kit.client, kit.vault, kit.clock,
+                workspace_id=WORKSPACE, grant=SecretStr(agreement.grant_token),
+            )  # fmt: skip
+        _say(f"workspace '{WORKSPACE}' is connected to agreement {agreement.number}, {agreement.company_name}")
+        _say(f"worker {running.health_url}/health/ready · local e-conomic {running.sandbox.origin}/_sandbox")
+        print("\n# in another terminal, for any pike-economic command:")
+        for name, value in running.environment.items():
+            print(f"export {name}={shlex.quote(value)}")
+        print(f"pike-economic import --workspace {WORKSPACE}\n\n# Ctrl-C stops everything", flush=True)
+        await stopped.wait()
+        _say("stopping")
+    return 0
+
+
+def _say(message: str) -> None:
+    print(f"· {message}", flush=True)
