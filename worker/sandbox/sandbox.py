@@ -52,7 +52,7 @@ class Sandbox(World):
         self._runner = runner
         bound = runner.addresses[0][1]
         self._origin = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
-        for agreement in self.agreements:
+        for agreement in [*self.agreements, *([self._demo] if self._demo else [])]:
             agreement.forget_texts()  # they hold links with the address of an earlier start
         self._surfaces = {
             "legacy": Surface("legacy", legacy_router(), self.legacy_url, legacy=True),
