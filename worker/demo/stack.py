@@ -33,7 +33,7 @@ class Stack:
 
 @asynccontextmanager
 async def stack(
-    size: SeedSize, announce: Callable[[str], None], *, wait_ladder: str = "1,2,5,10,30", sandbox_port: int = 0
+    size: SeedSize, announce: Callable[[str], None], *, wait_ladder: str = "1,2,5,10,30"
 ) -> AsyncIterator[Stack]:
     """Start everything and stop it on leaving, whatever happened. Raises ``ServersUnavailable``, ``RuntimeError``."""
     loop = asyncio.get_running_loop()
@@ -41,8 +41,6 @@ async def stack(
     servers = await loop.run_in_executor(None, servers_context.__enter__)
     try:
         async with Sandbox(size=size) as sandbox:
-            if sandbox_port:
-                raise ValueError("the sandbox takes a free port")
             environment = _environment(servers, sandbox, wait_ladder)
             settings = load(environment)
             announce("migrating the database")

@@ -23,7 +23,7 @@ SETTLE_S = 10.0
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Write(Generic[T]):
     """What is to be written once: its identity, its bytes, how it is sent and how it is found again."""
 
