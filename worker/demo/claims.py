@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,15 @@ class Claim:
     text: str
     shown: str
     true: bool
+
+
+def _shown(value: object) -> str:
+    """Figures as people write them; a tuple is a list of them."""
+    if isinstance(value, tuple):
+        return ", ".join(_shown(part) for part in value)
+    if isinstance(value, Decimal):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 @dataclass
@@ -54,7 +64,8 @@ class Story:
 
     def equal(self, text: str, ours: object, theirs: object) -> None:
         """Claim that two figures from two sides are the same."""
-        self.claim(text, ours == theirs, str(ours) if ours == theirs else f"{ours} here, {theirs} there")
+        same = ours == theirs
+        self.claim(text, same, _shown(ours) if same else f"{_shown(ours)} here, {_shown(theirs)} there")
 
     def finish(self) -> int:
         """Print the table; returns the exit code: 0 only when everything was true."""

@@ -30,10 +30,10 @@ async def tell_import(story: Story, pike: Pike, running: Stack) -> None:
     for kind, theirs in (("products", agreement.products), ("customers", agreement.customers)):
         held_back = 2 if kind == "customers" else 0
         ours = await pike.value(
-            f"select count(*) from pike.{kind} where agreement_number = $1 and vanished_at is null",  # noqa: S608
+            f"select count(*) from pike.{kind} where agreement_number = $1 and vanished_at is null",
             agreement.number,
         )
-        story.equal(f"{kind} in Pike, and in e-conomic less those for a person", ours, len(theirs) - held_back)
+        story.equal(f"{kind} in Pike: e-conomic's own less {held_back} for a person", ours, len(theirs) - held_back)
     await _sums(story, pike, running)
     await _first_import_rules(story, pike, done, matched, ambiguous)
 
@@ -97,7 +97,8 @@ async def _sums(story: Story, pike: Pike, running: Stack) -> None:
 async def _first_import_rules(story: Story, pike: Pike, done: Any, matched: Any, ambiguous: Any) -> None:
     """R11 and B11 as a person sees them."""
     off = await pike.value(
-        "select count(*) from pike.products where external_number is null and not active and deactivated_by_import is not null"
+        """select count(*) from pike.products
+           where external_number is null and not active and deactivated_by_import is not null"""
     )
     story.equal("Pike's own products deactivated, each naming the import (R11)", off, len(OWN_PRODUCTS))
     number = await pike.value("select external_number from pike.customers where id = $1", matched[0])

@@ -111,7 +111,7 @@ class Pike:
         try:
             await connection.execute(sql, *args)
         except asyncpg.PostgresError as exc:
-            return f"{exc} {getattr(exc, 'hint', '') or ''}".strip()
+            return " ".join(part for part in (exc.args[0], getattr(exc, "hint", None)) if part)
         finally:
             await connection.close()
         return None

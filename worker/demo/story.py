@@ -23,7 +23,7 @@ async def tell() -> int:
     story = Story()
     story.step("A private stack: RabbitMQ, Postgres, a local e-conomic, one worker")
     async with stack(SIZE, story.say) as running:
-        story.say(f"servers: {running.servers.how}")
+        story.claim("the worker answers /health/ready", True, f"servers: {running.servers.how}")
         pike = Pike(running, WORKSPACE)
         ready = asyncio.Event()
         listener = asyncio.create_task(pike.listen(ready))
@@ -50,7 +50,7 @@ async def _connect(story: Story, pike: Pike, running: Stack) -> None:
         "connect", "--workspace", WORKSPACE, "--grant-token", "-", stdin=agreement.grant_token + "\n"
     )
     await pike.wait_for_type("economic.connection.established")
-    story.equal("agreement number, asked with the grant", made["agreement_number"], agreement.number)
+    story.equal("agreement number, asked with the grant", str(made["agreement_number"]), str(agreement.number))
     story.say(f"{made['company_name']}, base currency {made['base_currency']}")
     sealed = await pike.value(
         "select position($1::bytea in grant_sealed) from economic.connections", agreement.grant_token.encode()
@@ -64,7 +64,8 @@ async def _refresh(story: Story, pike: Pike, running: Stack) -> None:
     number = next(p.number for p in agreement.products if not p.barred)
     before = await pike.value("select price from pike.products where external_number = $1", number)
     agreement.set_price(number, before + 100)
-    others = "select md5(string_agg(p::text, ',' order by id)) from pike.products p where external_number is distinct from $1"
+    others = """select md5(string_agg(p::text, ',' order by id)) from pike.products p
+                where external_number is distinct from $1"""
     untouched = await pike.value(others, number)
     answer = await pike.command_json("refresh", "--workspace", WORKSPACE, "product", number)
     changes = {change["field"]: (change["old"], change["new"]) for change in answer["changes"]}

@@ -50,12 +50,11 @@ async def discard(database: Database, letter_id: UUID, by: str, reason: str) -> 
 
 
 async def _reopen(connection: Connection, letter: DeadLetter) -> None:
-    digest = hashlib.sha256(letter.body).digest()
     # a conflicting event shares its id with another one, whose row is not to be touched
     if letter.source and letter.event_id and letter.cause != Cause.CONFLICTING_EVENT:
-        await inbox.reopen(connection, letter.source, letter.event_id, digest)
+        await inbox.reopen(connection, letter.source, letter.event_id)
     for kind in _BY_BODY:  # unreadable and conflicting messages are known by their bytes
-        await inbox.reopen(connection, kind, digest.hex(), digest)
+        await inbox.reopen(connection, kind, hashlib.sha256(letter.body).hexdigest())
 
 
 def _message(letter: DeadLetter) -> OutboxMessage:

@@ -120,7 +120,7 @@ returning source, event_id, type, lane, body, content_type, headers
 
 _REOPEN = """
 update economic.inbox
-set state = 'waiting', attempts = 0, snoozes = 0, body_hash = $3, lease_until = null, finished_at = null, updated_at = now()
+set state = 'waiting', attempts = 0, snoozes = 0, lease_until = null, finished_at = null, updated_at = now()
 where source = $1 and event_id = $2 and state in ('dead', 'waiting', 'frozen')
 returning 1
 """
@@ -204,9 +204,9 @@ async def release_parked(connection: Connection, workspace_id: str) -> list[Any]
     return rows
 
 
-async def reopen(connection: Connection, source: str, event_id: str, body_hash: bytes) -> bool:
+async def reopen(connection: Connection, source: str, event_id: str) -> bool:
     """Make a dead event claimable again with its old id; False when it is not dead (done, running, unknown)."""
-    return await connection.fetchval(_REOPEN, source, event_id, body_hash) is not None
+    return await connection.fetchval(_REOPEN, source, event_id) is not None
 
 
 async def _fenced(connection: Connection, sql: str, claim: Claim, *args: object) -> None:
