@@ -1,0 +1,45 @@
+# One command each. Everything runs inside .venv, which is made on first use and brought up to date
+# whenever pyproject.toml or requirements.lock changes; nothing is installed outside it except the
+# Debian packages named on screen. Needs: python3 (3.11 or newer) and make.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+SHELL := /bin/sh
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Empty means everything. Example: make test ARGS="tests/unit -x"
+ARGS ?=
+
+.PHONY: help demo dev test check requirements lock
+
+help: ## List the commands (this is the default)
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+demo: $(STAMP) ## Tell the whole story on a private stack: connect, import, refresh, push, one failure and its replay
+	@$(BIN)/python -m worker.demo $(ARGS)
+
+dev: $(STAMP) ## Start RabbitMQ, Postgres, the local e-conomic and the worker, and keep them up until Ctrl-C
+	@$(BIN)/python -m worker dev $(ARGS)
+
+test: $(STAMP) ## Run every test; ARGS="tests/unit -x" narrows it
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## Format, lint, types, import contracts, and that requirements.lock is current
+	@echo "format"; $(BIN)/ruff format --check --quiet . || { echo "  to repair: $(BIN)/ruff format ."; exit 1; }
+	@echo "lint"; $(BIN)/ruff check --quiet .
+	@echo "types"; $(BIN)/mypy --no-error-summary
+	@echo "import contracts"; $(BIN)/lint-imports > $(VENV)/lint-imports.log 2>&1 || { cat $(VENV)/lint-imports.log; exit 1; }
+	@echo "lock file"; $(BIN)/python deploy/lock.py --check
+	@echo "all checks passed"
+
+requirements: $(STAMP) ## Which tests prove which requirement; fails when a promised one has none
+	@$(BIN)/python -m tests.requirements_table
+
+lock: $(STAMP) ## Write requirements.lock anew from pyproject.toml (needs a package index)
+	@$(BIN)/python deploy/lock.py
+
+$(STAMP): pyproject.toml requirements.lock deploy/venv.sh
+	@sh deploy/venv.sh $(VENV)
+	@touch $@
