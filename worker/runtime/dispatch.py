@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 import structlog
 
@@ -73,9 +74,10 @@ class Dispatcher:
         """Work on one delivery and say what to do with the message. While Postgres is away the message is held."""
         started = self.clock.monotonic()
         delay_s = 0.5
+        owner = str(uuid4())
         while True:
             try:
-                return await self._once(delivery)
+                return await self._once(delivery, owner)
             except StoreUnavailable as exc:
                 if self.clock.monotonic() - started > STORE_PATIENCE_S:
                     return PutAway(self.policy.ladder_s[0], "store unavailable")
@@ -83,7 +85,7 @@ class Dispatcher:
                 await self.clock.sleep(delay_s)
                 delay_s = min(delay_s * 2, 5.0)
 
-    async def _once(self, delivery: Delivery) -> Verdict:
+    async def _once(self, delivery: Delivery, owner: str) -> Verdict:
         structlog.contextvars.clear_contextvars()
         started = self.clock.monotonic()
         try:
@@ -91,7 +93,7 @@ class Dispatcher:
         except MalformedEvent as exc:
             return await self._bury_unreadable(delivery, exc)
         structlog.contextvars.bind_contextvars(event_id=event.id, event_type=event.type, workspace=event.workspace_id)
-        result = await self._claim(delivery, event)
+        result = await self._claim(delivery, event, owner)
         if result.standing is Standing.CONFLICT:
             return await self._bury_conflict(delivery, event)
         if result.standing is Standing.HELD:
@@ -110,11 +112,11 @@ class Dispatcher:
         )
         return verdict
 
-    async def _claim(self, delivery: Delivery, event: Envelope[Any]) -> inbox.ClaimResult:
+    async def _claim(self, delivery: Delivery, event: Envelope[Any], owner: str) -> inbox.ClaimResult:
         handler = self.handlers.get(event.type)
         lease_s = (handler.time_limit_s if handler else 0.0) + LEASE_MARGIN_S
         async with self.database.connection("claim") as connection:
-            return await inbox.claim(connection, _received(delivery, event), lease_s)
+            return await inbox.claim(connection, _received(delivery, event, owner), lease_s)
 
     async def _work(self, delivery: Delivery, event: Envelope[Any], claim: Claim) -> tuple[Verdict, str]:
         try:
@@ -283,6 +285,7 @@ class Dispatcher:
             body_hash=digest.digest(),
             content_type=delivery.content_type,
             headers={},
+            owner=kind,
         )
         result = await inbox.claim(connection, received, LEASE_MARGIN_S)
         if result.claim is None:
@@ -291,7 +294,7 @@ class Dispatcher:
         return True
 
 
-def _received(delivery: Delivery, event: Envelope[Any]) -> Received:
+def _received(delivery: Delivery, event: Envelope[Any], owner: str) -> Received:
     return Received(
         source=event.source,
         event_id=event.id,
@@ -302,6 +305,7 @@ def _received(delivery: Delivery, event: Envelope[Any]) -> Received:
         body_hash=_meaning(event),
         content_type=delivery.content_type,
         headers=_texts(delivery.headers),
+        owner=owner,
     )
 
 

@@ -7,11 +7,14 @@ import structlog
 from events.codec import MalformedEvent, decode
 from schemas.problem import Cause, Problem
 from worker.broker.delivery import DeathInfo, Delivery
-from worker.store import dead_letters
+from worker.store import dead_letters, outbox
 from worker.store.dead_letters import NewLetter
 from worker.store.pool import Database
 
 log = structlog.get_logger()
+
+
+UNHEARD_KEPT_S = 7 * 24 * 3600.0
 
 
 class Janitor:
@@ -19,6 +22,13 @@ class Janitor:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def drop_unheard(self) -> None:
+        """Forget answers that no service was bound to for a week: their effects stand in the read model."""
+        async with self._database.connection("drop unheard") as connection:
+            dropped = await outbox.drop_unheard(connection, UNHEARD_KEPT_S)
+        if dropped:
+            log.warning("outbox.unheard_dropped", count=dropped)
 
     async def keep_dead(self, delivery: Delivery, death: DeathInfo) -> None:
         """Write down a message that the broker gave up on. Called before it is acknowledged; repeats are harmless."""

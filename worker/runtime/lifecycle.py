@@ -74,6 +74,7 @@ class Worker:
         while True:
             try:
                 await self.broker.drain_dead(self.janitor.keep_dead)
+                await self.janitor.drop_unheard()
             except (BrokerError, StoreUnavailable) as exc:
                 log.warning("janitor.later", error=str(exc))
             await self.clock.sleep(JANITOR_S)

@@ -32,6 +32,7 @@ class Relay:
         self._clock = clock
         self._fresh: list[OutboxRow] = []
         self._confirmed: list[int] = []
+        self._oldest_confirmed = 0.0
         self._wake = asyncio.Event()
         self._stopping = False
         self.published = 0
@@ -54,15 +55,21 @@ class Relay:
                     next_poll = self._clock.monotonic() + (0.0 if len(batch) == BATCH else POLL_S)
                 if batch:
                     await self._publish(batch)
-                    if len(self._confirmed) < BATCH:
-                        continue
-                await self._forget_confirmed()
+                if self._due():
+                    await self._forget_confirmed()
             except StoreUnavailable as exc:
                 log.warning("relay.store_away", error=str(exc))
                 await self._clock.sleep(1.0)
             if not self._fresh and not self._stopping:
                 await self._wait(DELETE_AFTER_S if self._confirmed else POLL_S)
         await self._forget_confirmed()
+
+    def _due(self) -> bool:
+        """Return whether the confirmed rows should be deleted now: many of them, or waiting for a while."""
+        if not self._confirmed:
+            return False
+        waited = self._clock.monotonic() - self._oldest_confirmed
+        return len(self._confirmed) >= BATCH or waited >= DELETE_AFTER_S or self._stopping
 
     async def stop(self) -> None:
         """Publish what is already announced, then end."""
@@ -87,13 +94,15 @@ class Relay:
 
     async def _publish(self, rows: Sequence[OutboxRow]) -> None:
         results = await self._publisher.publish_many([_outgoing(row) for row in rows])
-        failures: list[tuple[int, str]] = []
+        failures: list[tuple[int, str, bool]] = []
+        if not self._confirmed:
+            self._oldest_confirmed = self._clock.monotonic()
         for row, error in zip(rows, results, strict=True):
             if error is None or (isinstance(error, Unroutable) and row.message.ephemeral):
                 self._confirmed.append(row.id)
                 self.published += error is None
                 continue
-            failures.append((row.id, str(error)))
+            failures.append((row.id, str(error), isinstance(error, Unroutable)))
             self._report(row, error)
         if failures:
             async with self._database.connection("outbox failures") as connection:

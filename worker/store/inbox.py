@@ -40,6 +40,8 @@ class Received:
     body_hash: bytes
     content_type: str | None
     headers: dict[str, str]
+    owner: str
+    """One delivery in one process. After Postgres was away it takes its own claim up again without waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,16 @@ class ClaimResult:
 # One statement inserts or takes over. A finished, parked or held event is left alone and then looked at.
 _CLAIM = """
 insert into economic.inbox as i
-    (source, event_id, type, workspace_id, lane, body, body_hash, content_type, headers, state, attempts, fence, lease_until)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'running', 1, 1, now() + make_interval(secs => $10))
+    (source, event_id, type, workspace_id, lane, body, body_hash, content_type, headers, state, attempts, fence, lease_until,
+     owner)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'running', 1, 1, now() + make_interval(secs => $10), $11)
 on conflict (source, event_id) do update
-set state = 'running', attempts = i.attempts + 1, fence = i.fence + 1, updated_at = now(),
+set state = 'running', fence = i.fence + 1, updated_at = now(), owner = excluded.owner,
+    attempts = i.attempts + (i.state = 'waiting' or i.owner is distinct from excluded.owner)::int,
     lease_until = now() + make_interval(secs => $10)
 where i.body_hash = excluded.body_hash
-  and (i.state = 'waiting' or (i.state = 'running' and i.lease_until < now()))
+  and (i.state = 'waiting'
+       or (i.state = 'running' and (i.lease_until < now() or i.owner = excluded.owner)))
 returning fence, attempts, snoozes, received_at, history
 """
 
@@ -140,6 +145,7 @@ async def claim(connection: Connection, event: Received, lease_s: float) -> Clai
         event.content_type,
         event.headers,
         lease_s,
+        event.owner,
     )
     if row is not None:
         return ClaimResult(

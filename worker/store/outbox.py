@@ -54,9 +54,9 @@ returning o.*
 
 _FAILED = """
 update economic.outbox o
-set attempts = o.attempts + 1, last_error = f.error,
+set attempts = o.attempts + 1, last_error = f.error, unheard = f.unheard,
     leased_until = now() + make_interval(secs => least(5 * power(2, least(o.attempts, 10)), 3600))
-from unnest($1::bigint[], $2::text[]) as f(id, error)
+from unnest($1::bigint[], $2::text[], $3::bool[]) as f(id, error, unheard)
 where o.id = f.id
 """
 
@@ -99,10 +99,21 @@ async def delete(connection: Connection, ids: Sequence[int]) -> None:
         await connection.execute("delete from economic.outbox where id = any($1::bigint[])", list(ids))
 
 
-async def failed(connection: Connection, failures: Sequence[tuple[int, str]]) -> None:
-    """Keep messages that could not be published for later: 5 s, 10 s, … at most an hour."""
+async def failed(connection: Connection, failures: Sequence[tuple[int, str, bool]]) -> None:
+    """Keep messages that could not be published for later: 5 s, 10 s, … at most an hour.
+
+    Each is (row id, error, whether no queue is bound to its type).
+    """
     if failures:
-        await connection.execute(_FAILED, [row_id for row_id, _ in failures], [error for _, error in failures])
+        await connection.execute(_FAILED, *(list(column) for column in zip(*failures, strict=True)))
+
+
+async def drop_unheard(connection: Connection, older_than_s: float) -> int:
+    """Give up answers that nobody has been bound to for so long; returns how many."""
+    status: str = await connection.execute(
+        "delete from economic.outbox where unheard and created_at < now() - make_interval(secs => $1)", older_than_s
+    )
+    return int(status.rsplit(" ", 1)[1])
 
 
 def _row(row: dict[str, object]) -> OutboxRow:

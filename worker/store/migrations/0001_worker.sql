@@ -40,6 +40,7 @@ create table economic.inbox (
     snoozes       int         not null default 0,
     fence         bigint      not null default 0,   -- grows with every claim; a late writer with an old fence changes nothing
     lease_until   timestamptz,
+    owner         text,                        -- the delivery that holds the lease; it may claim again at once
     history       jsonb       not null default '[]',
     received_at   timestamptz not null default now(),
     updated_at    timestamptz not null default now(),
@@ -63,6 +64,7 @@ create table economic.outbox (
     body          bytea       not null,
     ephemeral     boolean     not null default false,  -- progress only: may be dropped when nobody listens
     attempts      int         not null default 0,
+    unheard       boolean     not null default false,  -- no queue is bound to its type
     last_error    text,
     created_at    timestamptz not null default now(),
     leased_until  timestamptz not null
