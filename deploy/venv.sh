@@ -31,7 +31,10 @@ install_debian_venv() {
     return 1
   fi
   echo "installing python$version-venv (Debian keeps it apart from Python)"
-  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "python$version-venv" >/dev/null
+  output=$(apt-get update -qq 2>&1 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "python$version-venv" 2>&1) || {
+    echo "$output" >&2
+    return 1
+  }
 }
 
 make_venv() {

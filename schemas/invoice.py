@@ -2,14 +2,14 @@
 
 import datetime as dt
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from schemas.base import EconomicIn, EconomicOut, Strict
 from schemas.terms import LayoutRef, PaymentTermsRef, UnitRef, VatZoneRef
-from schemas.values import Amount
+from schemas.values import Amount, Currency, PositiveInt
 
 Document = Literal["draft", "booked"]
 
@@ -93,7 +93,7 @@ class EconomicInvoice(EconomicIn):
 
     date: dt.date
     due_date: dt.date | None = None
-    currency: str
+    currency: Currency
     exchange_rate: Amount | None = None
     net_amount: Amount
     gross_amount: Amount
@@ -112,7 +112,7 @@ class EconomicInvoice(EconomicIn):
 class EconomicDraft(EconomicInvoice):
     """``/invoices/drafts``. The number is not an invoice number and dies with the draft."""
 
-    draft_invoice_number: int
+    draft_invoice_number: PositiveInt
     last_updated: dt.datetime | None = None
 
     @property
@@ -124,8 +124,8 @@ class EconomicDraft(EconomicInvoice):
 class EconomicBooked(EconomicInvoice):
     """``/invoices/booked``. Immutable but for ``remainder``, the unpaid rest, which payments move."""
 
-    booked_invoice_number: int
-    order_number: int | None = None
+    booked_invoice_number: PositiveInt
+    order_number: Annotated[int, Field(ge=0, le=2_147_483_647)] | None = None
     remainder: Amount | None = None
 
     @property

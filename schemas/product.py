@@ -4,13 +4,13 @@ from datetime import datetime
 
 from schemas.base import EconomicIn, Strict
 from schemas.terms import ProductGroupRef, UnitRef
-from schemas.values import Amount
+from schemas.values import Amount, ProductNumber
 
 
 class EconomicProduct(EconomicIn):
     """``/products``: the number is a text of at most 25 characters; prices are in the base currency."""
 
-    product_number: str
+    product_number: ProductNumber
     name: str = ""
     description: str | None = None
     sales_price: Amount | None = None

@@ -31,3 +31,6 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 """ISO 4217 code, upper case."""
 
 PositiveInt = Annotated[int, Field(ge=1, le=2_147_483_647)]
+
+ProductNumber = Annotated[str, StringConstraints(min_length=1, max_length=25, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""A product's number: a text of at most 25 characters (restapi.e-conomic.com/schema, products)."""

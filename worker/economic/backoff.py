@@ -1,9 +1,10 @@
-"""Delays between quick retries of safe calls: exponential, full jitter, capped. Pure: the random source is given."""
+"""Delays between quick retries of safe calls: exponential with full jitter, capped. Pure: randomness is given."""
 
 from random import Random
 
 BASE_S = 0.2
 CAP_S = 2.0
+"""Quick retries hold a delivery, so they stay within seconds; longer waiting is the worker's ladder."""
 
 
 def delay_s(attempt: int, random: Random, *, base_s: float = BASE_S, cap_s: float = CAP_S) -> float:

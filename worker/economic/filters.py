@@ -1,8 +1,8 @@
 """Filter expressions of both API surfaces, with values escaped as the live service wants it.
 
-``$`` and ``)`` must be escaped; ``(``, ``*`` and ``,`` may be; brackets must stay bare in ``$eq:`` (findings against
-live agreements, Pogoe/EConomic.NET docs/legacy-api-verification.md, 2026). The whole expression is URL-encoded by the
-client: an unencoded ``&`` would silently cut it.
+``$`` and ``)`` must be escaped; ``(``, ``*`` and ``,`` may be; brackets must stay bare in ``$eq:`` and become
+``[[]`` under ``$like:`` (findings against live agreements, Pogoe/EConomic.NET docs/legacy-api-verification.md, 2026).
+The whole expression is URL-encoded by the transport: an unencoded ``&`` would silently cut it.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ def text(value: str) -> str:
     return "".join(f"${character}" if character in _ESCAPED else character for character in value)
 
 
-def _value(value: str | float | date) -> str:
+def _value(value: str | int | date) -> str:
     if isinstance(value, str):
         return text(value)
     if isinstance(value, datetime):
@@ -28,8 +28,17 @@ def _value(value: str | float | date) -> str:
 
 
 def equals(field: str, value: str | int) -> str:
-    """``field$eq:value``."""
+    """``field$eq:value``; the service compares texts without regard to case. Raises ValueError for an empty text."""
+    if value == "":
+        raise ValueError("an empty text cannot be compared")
     return f"{field}$eq:{_value(value)}"
+
+
+def contains(field: str, value: str) -> str:
+    """``field$like:value``: texts that hold the value anywhere. Raises ValueError for an empty text."""
+    if value == "":
+        raise ValueError("an empty text is contained everywhere")
+    return f"{field}$like:{text(value).replace('[', '[[]')}"
 
 
 def at_least(field: str, value: int | date) -> str:
@@ -48,14 +57,19 @@ def more_than(field: str, value: int) -> str:
 
 
 def one_of(field: str, values: Iterable[int]) -> str:
-    """``field$in:[1,2]``; numbers only, at most ``MAX_IN``: for texts the service matches nothing."""
+    """``field$in:[1,2]``; whole numbers only, 1 to ``MAX_IN`` of them: for texts the service matches nothing."""
     listed = list(values)
-    if len(listed) > MAX_IN:
-        raise ValueError(f"$in takes at most {MAX_IN} values, {len(listed)} were given")
-    return f"{field}$in:[{','.join(str(value) for value in listed)}]"
+    if not 0 < len(listed) <= MAX_IN:
+        raise ValueError(f"$in takes 1 to {MAX_IN} values, {len(listed)} were given")
+    return f"{field}$in:[{','.join(str(int(value)) for value in listed)}]"
 
 
 def both(*expressions: str | None) -> str | None:
     """Join expressions with ``$and:``, leaving out absent ones; ``None`` when none is left."""
     present = [expression for expression in expressions if expression]
     return "$and:".join(present) if present else None
+
+
+def either(*expressions: str) -> str:
+    """Join expressions with ``$or:``."""
+    return "$or:".join(dict.fromkeys(expressions))

@@ -21,5 +21,11 @@ _ESCAPES = {
 
 
 def path_key(key: str | int) -> str:
-    """Encode a key for a legacy path: ``My Product_5%`` → ``My_9_Product_8_5_3_``."""
-    return quote("".join(_ESCAPES.get(character, character) for character in str(key)), safe="")
+    """Encode a key for a legacy path: ``My Product_5%`` → ``My_9_Product_8_5_3_``.
+
+    Raises ValueError for an empty key: the path would be that of the whole list.
+    """
+    text = str(key)
+    if not text:
+        raise ValueError("an empty key has no address")
+    return quote("".join(_ESCAPES.get(character, character) for character in text), safe="")

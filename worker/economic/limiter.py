@@ -7,11 +7,49 @@ Headers as observed on both surfaces: ``X-CallCost: 3`` and ``X-RateLimiting: to
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-_RATE = re.compile(r"token-limit-(?P<tokens>\d+)-per-(?P<window>\d+)-seconds:\s*(?P<used>\d+)\s*/\s*(?P<limit>\d+)")
+from worker.clock import Clock
+
+_RATE = re.compile(
+    r"token-limit-\d{1,12}-per-(?P<window>\d{1,9})-seconds:\s*(?P<used>\d{1,12})\s*/\s*(?P<limit>\d{1,12})"
+)
 
 SLOW_ABOVE = 0.8
-"""Share of the budget from which calls are spread over the rest of the window."""
+"""Share of the budget from which calls are spread out."""
+MAX_SPACING_S = 2.0
+"""Distance between calls when the budget is used up; at that pace a window costs a fraction of its tokens."""
+MAX_WAIT_S = 5.0
+"""No call waits longer than this here, however many want to go."""
+_MANY = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Tokens used of those allowed in a window of so many seconds."""
+
+    used: int
+    limit: int
+    window_s: float
+
+    @property
+    def spacing_s(self) -> float:
+        """Return the distance to keep between calls: none up to 80 %, then more the closer the limit is."""
+        share = self.used / self.limit if self.limit else 1.0
+        excess = (min(share, 1.0) - SLOW_ABOVE) / (1 - SLOW_ABOVE)
+        return min(MAX_SPACING_S, excess * self.window_s / 30) if excess > 0 else 0.0
+
+
+def read_rate(headers: Mapping[str, str]) -> Rate | None:
+    """Return what ``X-RateLimiting`` states, or ``None``."""
+    match = _RATE.search(headers.get("X-RateLimiting", ""))
+    return Rate(int(match["used"]), int(match["limit"]), float(match["window"])) if match else None
+
+
+def read_cost(headers: Mapping[str, str]) -> int | None:
+    """Return what ``X-CallCost`` states, or ``None`` when it is absent or not a number."""
+    text = headers.get("X-CallCost", "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 @dataclass(slots=True)
@@ -25,22 +63,50 @@ class Usage:
     window_s: float | None = None
 
     def learn(self, headers: Mapping[str, str]) -> None:
-        """Read an answer's headers."""
+        """Count an answer and read its headers."""
         self.calls += 1
-        cost = headers.get("X-CallCost", "")
-        if cost.strip().isdigit():
-            self.cost += int(cost)
-        match = _RATE.search(headers.get("X-RateLimiting", ""))
-        if match:
-            self.used, self.limit = int(match["used"]), int(match["limit"])
-            self.window_s = float(match["window"])
+        self.cost += read_cost(headers) or 0
+        rate = read_rate(headers)
+        if rate is not None:
+            self.used, self.limit, self.window_s = rate.used, rate.limit, rate.window_s
 
-    @property
-    def pause_s(self) -> float:
-        """Return how long to wait before the next call: nothing below 80 % use, more the closer the limit is."""
-        if not self.limit or self.used is None or self.window_s is None:
+
+class Limiter(Protocol):
+    """A budget per agreement. One in this process now; one shared by all processes can take its place."""
+
+    async def wait_s(self, agreement: str) -> float:
+        """Return how long the next call of the agreement has to wait; its turn is taken by asking."""
+        ...
+
+    async def learn(self, agreement: str, rate: Rate) -> None:
+        """Remember what an answer stated."""
+        ...
+
+
+class LocalLimiter:
+    """The budgets as this process has seen them. A statement counts for the length of its window."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._stated: dict[str, tuple[Rate, float]] = {}
+        self._next: dict[str, float] = {}
+
+    async def wait_s(self, agreement: str) -> float:
+        """Return how long to wait: calls that ask at the same time get turns one after the other."""
+        now = self._clock.monotonic()
+        rate, stated_at = self._stated.get(agreement, (None, 0.0))
+        if rate is None or now - stated_at >= rate.window_s or not rate.spacing_s:
+            self._next.pop(agreement, None)
             return 0.0
-        share = self.used / self.limit
-        if share <= SLOW_ABOVE:
-            return 0.0
-        return min(2.0, (min(share, 1.0) - SLOW_ABOVE) / (1 - SLOW_ABOVE) * self.window_s / 30)
+        turn = max(self._next.get(agreement, 0.0), now + rate.spacing_s)
+        turn = min(turn, now + MAX_WAIT_S)
+        self._next[agreement] = turn + rate.spacing_s
+        return turn - now
+
+    async def learn(self, agreement: str, rate: Rate) -> None:
+        """Remember what an answer stated; forgets agreements whose window has passed when there are many."""
+        now = self._clock.monotonic()
+        self._stated[agreement] = (rate, now)
+        if len(self._stated) > _MANY:
+            self._stated = {key: kept for key, kept in self._stated.items() if now - kept[1] < kept[0].window_s}
+            self._next = {key: at for key, at in self._next.items() if key in self._stated}

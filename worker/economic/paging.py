@@ -1,9 +1,9 @@
 """Pages of both surfaces: parsed as a whole in Rust, record by record only where the whole fails.
 
-A record that breaks its model becomes a ``Reject`` and the page goes on; a page that is not one is ``Unavailable``.
+A record that breaks its model becomes a ``Reject`` and the page goes on. A page that is not what was asked for, or
+contradicts itself about how much there is, is ``Unavailable``: nothing may be decided on a part that passes for all.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,15 +13,19 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 
 from schemas.base import EconomicIn
-from worker.economic.responses import unavailable
+from schemas.problem import Cause
+from worker.economic.decoding import decode, needs_care, split_list
+from worker.economic.sentences import unavailable
+from worker.errors import refused
 
 T = TypeVar("T", bound=BaseModel)
 MAX_RAW = 10_000
+_SHOWN_ERRORS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A record that could not be read: its number if it has one, why, and the record itself (cut at 10 kB)."""
+    """A record that could not be read: its number if it has one, why, and the record as sent (cut at 10 kB)."""
 
     external_number: str | None
     reason: str
@@ -46,120 +50,160 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Parsed(Generic[T]):
-    """A page's records and what its envelope says."""
+    """A page's records and what its envelope says. ``count`` includes rejects and repeated records."""
 
     items: tuple[T, ...]
     rejects: tuple[Reject, ...]
+    count: int
     total: int | None
     more: bool
     cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which page was asked for, to compare the answer with."""
+
+    what: str
+    number: int
+    size: int
+
+
 class _Pagination(EconomicIn):
+    skip_pages: int | None = None
+    page_size: int | None = None
     results: int | None = None
     next_page: str | None = None
 
 
-@cache
-def _legacy_adapter(model: type[BaseModel]) -> TypeAdapter[Any]:
-    envelope = create_model(
-        f"LegacyPage{model.__name__}",
-        __base__=EconomicIn,
-        collection=(list[model], ...),  # type: ignore[valid-type]
-        pagination=(_Pagination | None, None),
-    )
-    return TypeAdapter(envelope)
+class _LegacyPage(EconomicIn):
+    collection: list[Any]
+    pagination: _Pagination | None = None
+
+
+class _CursorPage(EconomicIn):
+    items: list[Any]
+    cursor: str | int | None = None
 
 
 @cache
-def _cursor_adapter(model: type[BaseModel]) -> TypeAdapter[Any]:
-    envelope = create_model(
-        f"CursorPage{model.__name__}",
-        __base__=EconomicIn,
-        items=(list[model], ...),  # type: ignore[valid-type]
-        cursor=(str | int | None, None),
-    )
-    return TypeAdapter(envelope)
+def _adapter(envelope: type[BaseModel], name: str, model: type[BaseModel]) -> TypeAdapter[Any]:
+    """Return the reader of a page with its records; made once per kind of record."""
+    fields: dict[str, Any] = {name: (list[model], ...)}  # type: ignore[valid-type]
+    return TypeAdapter(create_model(f"{envelope.__name__}{model.__name__}", __base__=envelope, **fields))
 
 
-def parse_legacy(body: bytes, model: type[T], key: Callable[[T], object], what: str) -> Parsed[T]:
-    """Read ``{collection, pagination}``. Records with a key that occurred before on the page are left out."""
-    try:
-        page = _legacy_adapter(model).validate_json(body)
-        items: Sequence[T] = page.collection
-        rejects: tuple[Reject, ...] = ()
-        pagination = page.pagination
-    except ValidationError:
-        document = _document(body, "collection", what)
-        items, rejects = _one_by_one(document["collection"], model)
-        try:
-            pagination = _Pagination.model_validate(document.get("pagination") or {})
-        except ValidationError as exc:
-            raise unavailable(f"{what}: the pagination of the answer cannot be read") from exc
-    total = pagination.results if pagination else None
-    more = bool(pagination and pagination.next_page)
-    return Parsed(_distinct(items, key), rejects, total, more, None)
+def parse_legacy(body: bytes, model: type[T], key: Callable[[T], object], asked: Asked) -> Parsed[T]:
+    """Read ``{collection, pagination}``. Of records with the same key on the page the last one counts.
+
+    Raises ``Unavailable`` when number of records, page size, position and total do not fit each other. Small
+    registers come without pagination: they are whole.
+    """
+    page, items, rejects = _read(body, _LegacyPage, "collection", model, asked.what)
+    count = len(items) + len(rejects)
+    pagination = page.pagination
+    if pagination is None or pagination.results is None:
+        return Parsed(_distinct(items, key), rejects, count, None, False, None)
+    more = _check(asked, pagination, pagination.results, count)
+    return Parsed(_distinct(items, key), rejects, count, pagination.results, more, None)
 
 
 def parse_cursor(body: bytes, model: type[T], key: Callable[[T], object], what: str) -> Parsed[T]:
     """Read ``{items, cursor?}``; the absence of a cursor ends the list."""
-    try:
-        page = _cursor_adapter(model).validate_json(body)
-        items: Sequence[T] = page.items
-        rejects: tuple[Reject, ...] = ()
-        cursor = page.cursor
-    except ValidationError:
-        document = _document(body, "items", what)
-        items, rejects = _one_by_one(document["items"], model)
-        cursor = document.get("cursor")
-    text = str(cursor) if cursor not in (None, "") else None
-    return Parsed(_distinct(items, key), rejects, None, text is not None, text)
+    page, items, rejects = _read(body, _CursorPage, "items", model, what)
+    text = str(page.cursor) if page.cursor not in (None, "") else None
+    return Parsed(_distinct(items, key), rejects, len(items) + len(rejects), None, text is not None, text)
 
 
 def parse_one(body: bytes, model: type[T], what: str) -> T:
-    """Read one document. Raises ``Unavailable`` when it is not what was asked for."""
+    """Read one document. Raises ``Unavailable`` when it is no JSON object, ``Refused`` when a field cannot be read."""
     try:
+        if needs_care(body):
+            return model.model_validate(decode(body))
         return model.model_validate_json(body)
-    except ValidationError as exc:
-        raise unavailable(f"{what}: the answer cannot be read: {why(exc)}") from None
+    except (ValueError, RecursionError) as exc:  # pydantic's ValidationError is a ValueError
+        reason = why(exc) if isinstance(exc, ValidationError) else ""
+    try:
+        document = decode(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise unavailable(f"{what}: the answer is not a complete JSON object ({len(body)} bytes)")
+    raise refused(
+        Cause.INVALID_RECORD,
+        f"e-conomic's record cannot be read ({what}: {reason}).",
+        "Correct the record in e-conomic; if it looks right there, our engineers must look at it.",
+        fields=[reason.partition(":")[0]],
+    )
 
 
 def why(error: ValidationError) -> str:
     """Say which field is wrong and how, without the value (it may be long or personal) and without links."""
     entries = error.errors(include_url=False, include_input=False, include_context=False)
-    shown = [f"{'.'.join(str(part) for part in entry['loc']) or 'record'}: {entry['msg']}" for entry in entries[:5]]
-    if len(entries) > 5:
-        shown.append(f"and {len(entries) - 5} more")
+    shown = [
+        f"{'.'.join(str(part) for part in entry['loc']) or 'record'}: {entry['msg']}"
+        for entry in entries[:_SHOWN_ERRORS]
+    ]
+    if len(entries) > _SHOWN_ERRORS:
+        shown.append(f"and {len(entries) - _SHOWN_ERRORS} more")
     return "; ".join(shown)
 
 
-def _document(body: bytes, name: str, what: str) -> dict[str, Any]:
+def _read(
+    body: bytes, envelope: type[BaseModel], name: str, model: type[T], what: str
+) -> tuple[Any, Sequence[T], tuple[Reject, ...]]:
+    """Return the envelope, its records, and those that cannot be read."""
+    if not needs_care(body):
+        try:
+            page = _adapter(envelope, name, model).validate_json(body)
+            return page, getattr(page, name), ()
+        except ValidationError:
+            pass  # one bad record, or no page at all: found out below
     try:
-        document = json.loads(body)
+        records, others = split_list(body, name)
+        page = envelope.model_validate({name: [], **others})
     except (ValueError, RecursionError) as exc:
-        raise unavailable(f"{what}: the answer is not complete JSON ({len(body)} bytes)") from exc
-    if not isinstance(document, dict) or not isinstance(document.get(name), list):
-        raise unavailable(f"{what}: the answer has no list '{name}'")
-    return document
+        reason = why(exc) if isinstance(exc, ValidationError) else "not complete JSON with the list asked for"
+        raise unavailable(f"{what}: the answer cannot be read ({len(body)} bytes): {reason}") from None
+    items, rejects = _one_by_one(records, model)
+    return page, items, rejects
 
 
-def _one_by_one(records: Sequence[Any], model: type[T]) -> tuple[list[T], tuple[Reject, ...]]:
+def _one_by_one(records: Sequence[tuple[Any, str]], model: type[T]) -> tuple[list[T], tuple[Reject, ...]]:
     items: list[T] = []
     rejects: list[Reject] = []
-    for record in records:
-        raw = json.dumps(record, ensure_ascii=False)
+    for record, raw in records:
         try:
-            items.append(model.model_validate_json(raw))
+            items.append(model.model_validate(record))
         except ValidationError as exc:
             rejects.append(Reject(_number_of(record), why(exc), raw[:MAX_RAW]))
     return items, tuple(rejects)
 
 
+def _check(asked: Asked, stated: _Pagination, results: int, count: int) -> bool:
+    """Return whether pages follow. Raises ``Unavailable`` when the envelope contradicts the request or itself."""
+    if stated.page_size not in (None, asked.size) or stated.skip_pages not in (None, asked.number):
+        raise unavailable(
+            f"{asked.what}: asked for page {asked.number} of {asked.size} records, "
+            f"got page {stated.skip_pages} of {stated.page_size}"
+        )
+    expected = min(asked.size, max(0, results - asked.number * asked.size))
+    if count != expected:
+        raise unavailable(
+            f"{asked.what}: page {asked.number} holds {count} records, of {results} announced it should hold {expected}"
+        )
+    more = (asked.number + 1) * asked.size < results
+    if more != (stated.next_page is not None):
+        link = "no next page" if more else "a next page"
+        raise unavailable(f"{asked.what}: {results} announced, page {asked.number} of {asked.size} links to {link}")
+    return more
+
+
 _NUMBERS = (
+    "bookedInvoiceNumber",
+    "draftInvoiceNumber",
     "customerNumber",
     "productNumber",
-    "draftInvoiceNumber",
-    "bookedInvoiceNumber",
     "documentId",
     "number",
 )

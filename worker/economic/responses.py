@@ -1,157 +1,138 @@
 """Status and body of an answer → the error it means. Decided by status, code and property, never by the message,
 which is in the language of the agreement.
+
+| status | error |
+|---|---|
+| 401 | ``GrantRevoked`` |
+| 403 | ``Refused``: access denied, or a module is missing |
+| 404 with an error body | ``Refused``: not found |
+| 409 | ``Unavailable``: read again and repeat |
+| 429 | ``RateLimited`` |
+| 400, 405, 413, 415, 422, 501 with an error body | ``Refused``, explained by ``causes`` |
+| anything else, HTML, 3xx, 5xx | ``Unavailable`` |
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from schemas.problem import Cause, EconomicDetail, Problem
+from worker.economic.causes import explain, fields_of
 from worker.economic.findings import Finding, findings_in
-from worker.errors import GrantRevoked, RateLimited, Refused, Unavailable, WithProblem
+from worker.economic.sentences import rate_limited, revoked, unavailable
+from worker.errors import Refused, WithProblem
 
-REVOKED = Problem(
-    cause=Cause.GRANT_REVOKED,
-    user_message="e-conomic no longer accepts Pike's access to this agreement.",
-    remedy="A superuser of the agreement must reconnect it under Workspace settings → Integrations. "
-    "Waiting requests then go on by themselves.",
-    final=False,
-)
-
-_UNAVAILABLE = Problem(
-    cause=Cause.ECONOMIC_UNAVAILABLE,
-    user_message="e-conomic does not answer as it should at the moment.",
-    remedy="Nothing has to be done: it is tried again by itself.",
-    final=False,
-)
-
-_RATE_LIMITED = Problem(
-    cause=Cause.RATE_LIMITED,
-    user_message="e-conomic asks Pike to slow down. Paused; it goes on by itself.",
-    remedy="Nothing has to be done.",
-    final=False,
-)
+_REFUSALS = frozenset({400, 405, 413, 415, 422, 501})
+_MODULE_CODES = frozenset({"AccessDeniedAgreementMissingModules", "E03040"})
+_MISSING_MODULES = re.compile(r"Missing modules?: (?P<names>[\w ,.&/-]{1,200})")
+_MAX_RETRY_AFTER_S = 24 * 3600.0
+_ERROR_MARKS = ("errorCode", "httpStatusCode", "message", "logId", "traceId", "title")
 
 
-def unavailable(detail: str, retry_after_s: float | None = None) -> Unavailable:
-    """Make the error for an answer that cannot be used. ``detail`` is for engineers and holds no token."""
-    return Unavailable(_UNAVAILABLE, detail, retry_after_s)
-
-
-def outcome_unknown_problem() -> Problem:
-    """Explain a write whose answer was lost."""
-    return Problem(
-        cause=Cause.OUTCOME_UNKNOWN,
-        user_message="e-conomic did not answer, so it is not known yet whether it took this. Checking e-conomic.",
-        remedy="Nothing has to be done: Pike looks it up by its reference and never sends it twice.",
-        final=False,
-    )
-
-
-def error_for(status: int, headers: Mapping[str, str], body: bytes, what: str) -> WithProblem:
+def error_for(status: int, headers: Mapping[str, str], body: bytes, what: str, *, write: bool = False) -> WithProblem:
     """Return the error that an unsuccessful answer means. ``what`` names the call in business words."""
-    document = parse_object(body)
+    document = _error_document(body)
     log_id = _text(document, "logId") or _text(document, "traceId")
     detail = f"{what}: HTTP {status}" + (f", logId {log_id}" if log_id else "")
+    economic = EconomicDetail(error_code=_text(document, "errorCode"), log_id=log_id)
     if status == 401:
-        return GrantRevoked(REVOKED, detail)
+        return revoked(detail, economic)
     if status == 403:
-        return _forbidden(document, log_id, detail)
-    if status == 404:
-        return _not_found(document, log_id, what, detail)
+        return _forbidden(document, economic, what, detail)
     if status == 429:
-        return RateLimited(_RATE_LIMITED, detail, retry_after_s(headers))
-    if status in (400, 405, 409, 415, 422) and document:
-        return _refused(findings_in(document), document, log_id, what, detail)
+        return rate_limited(detail, retry_after_s(headers))
+    if status == 404 and document:
+        return _not_found(economic, what, detail, write=write)
+    if status in _REFUSALS and document:
+        return _refused(findings_in(document), economic, what, detail)
     return unavailable(detail, retry_after_s(headers))
 
 
 def status_inside(body: bytes) -> int | None:
-    """Return the status that an error body states although it came with 200, else ``None``."""
-    if b"errorCode" not in body[:4096] and b"httpStatusCode" not in body[:4096]:
-        return None
-    document = parse_object(body)
+    """Return the status that an error body states although it came with a 2xx, else ``None``."""
+    if b'"errorCode"' not in body[:4096] and b'"httpStatusCode"' not in body[:4096]:
+        return None  # an error states itself early; a page of a megabyte is not parsed for it
+    document = _error_document(body)
     for name in ("httpStatusCode", "status"):
         status = document.get(name)
-        if isinstance(status, int) and status >= 400 and ("errorCode" in document or "message" in document):
+        if isinstance(status, int) and 400 <= status < 600 and ("errorCode" in document or "message" in document):
             return status
     return None
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Read ``Retry-After`` in seconds; a date or rubbish counts as absent."""
-    text = headers.get("Retry-After", "").strip()
+    """Read ``Retry-After`` in seconds, at most a day; a date or rubbish counts as absent."""
     try:
-        seconds = float(text)
+        seconds = float(headers.get("Retry-After", ""))
     except ValueError:
         return None
-    return min(seconds, 24 * 3600.0) if seconds >= 0 else None
+    return min(seconds, _MAX_RETRY_AFTER_S) if seconds >= 0 else None
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
-    """Return a JSON object, or an empty one for anything else."""
+def _error_document(body: bytes) -> dict[str, Any]:
+    """Return a JSON object that looks like e-conomic's errors, or an empty one: a proxy's 404 says nothing."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    return document if isinstance(document, dict) else {}
+    if not isinstance(document, dict) or not any(mark in document for mark in _ERROR_MARKS):
+        return {}
+    return document
 
 
 def _text(document: Mapping[str, Any], name: str) -> str | None:
     value = document.get(name)
-    return value[:200] if isinstance(value, str) else None
+    return value[:200] if isinstance(value, str) and value else None
 
 
-def _forbidden(document: Mapping[str, Any], log_id: str | None, detail: str) -> Refused:
-    code = _text(document, "errorCode")
-    if code in ("AccessDeniedAgreementMissingModules", "E03040"):
-        return Refused(
-            Problem(
-                cause=Cause.MODULE_MISSING,
-                user_message="The agreement lacks a module of e-conomic that this needs.",
-                remedy="Enable the add-on module in e-conomic, or change the subscription, then try again.",
-                economic=EconomicDetail(error_code=code, log_id=log_id),
-            ),
+def _forbidden(document: Mapping[str, Any], economic: EconomicDetail, what: str, detail: str) -> Refused:
+    if economic.error_code in _MODULE_CODES:
+        named = _MISSING_MODULES.search(_text(document, "title") or "")
+        module = f"the module {named['names'].strip()}" if named else "a module of e-conomic"
+        return _refusal(
+            Cause.MODULE_MISSING,
+            f"The agreement lacks {module} that this needs.",
+            "Enable the add-on module in e-conomic, or change the subscription, then try again.",
+            economic,
             detail,
         )
-    return Refused(
-        Problem(
-            cause=Cause.ACCESS_DENIED,
-            user_message="Pike's access to this agreement does not cover this.",
-            remedy="A superuser of the agreement must reconnect it and allow what Pike asks for.",
-            economic=EconomicDetail(error_code=code, log_id=log_id),
-        ),
+    return _refusal(
+        Cause.ACCESS_DENIED,
+        f"Pike's access to this agreement does not cover this ({what}).",
+        "A superuser of the agreement must reconnect it and allow what Pike asks for; a subscription that only reads "
+        "must be changed in e-conomic.",
+        economic,
         detail,
     )
 
 
-def _not_found(document: Mapping[str, Any], log_id: str | None, what: str, detail: str) -> Refused:
-    return Refused(
-        Problem(
-            cause=Cause.NOT_FOUND,
-            user_message=f"e-conomic does not have it ({what}): it was deleted there, or the number is wrong.",
-            remedy="Check the number in e-conomic.",
-            economic=EconomicDetail(error_code=_text(document, "errorCode"), log_id=log_id),
-        ),
+def _not_found(economic: EconomicDetail, what: str, detail: str, *, write: bool) -> Refused:
+    thing = "Something this refers to" if write else what[:1].upper() + what[1:]
+    return _refusal(
+        Cause.NOT_FOUND,
+        f"{thing} does not exist in e-conomic: it was deleted there, or the number is wrong.",
+        "Check the number in e-conomic, then relink or send it again.",
+        economic,
         detail,
     )
 
 
-def _refused(
-    findings: list[Finding], document: Mapping[str, Any], log_id: str | None, what: str, detail: str
-) -> Refused:
-    from worker.economic.causes import explain  # the table imports nothing of this module
-
-    code = _text(document, "errorCode")
-    first = findings[0] if findings else Finding((), code, None, None)
+def _refused(findings: list[Finding], economic: EconomicDetail, what: str, detail: str) -> Refused:
+    code = economic.error_code
+    first = findings[0] if findings else Finding((), code, None)
     cause, message, remedy = explain(first, what)
+    stated = EconomicDetail(error_code=first.code or code, property=first.name, log_id=economic.log_id)
+    at = f"{first.code or code or 'no code'} on {first.path or 'the request'}"
+    return _refusal(cause, message, remedy, stated, f"{detail}, {at}", fields_of(findings))
+
+
+def _refusal(
+    cause: Cause, message: str, remedy: str, economic: EconomicDetail, detail: str, fields: list[str] | None = None
+) -> Refused:
     return Refused(
-        Problem(
-            cause=cause,
-            user_message=message,
-            remedy=remedy,
-            fields=[finding.path for finding in findings if finding.path],
-            economic=EconomicDetail(error_code=first.code or code, property=first.name, log_id=log_id),
-        ),
-        f"{detail}, {first.code or code or 'no code'} on {first.path or 'the request'}",
+        Problem(cause=cause, user_message=message, remedy=remedy, fields=fields or [], economic=economic), detail
     )
+
+
+__all__ = ["error_for", "retry_after_s", "status_inside"]

@@ -5,13 +5,13 @@ from uuid import UUID
 
 from events.envelope import Envelope
 from events.fields import FieldChange
-from events.invoice import InvoiceChanged
 from events.refresh import RefreshCompleted, RefreshRequested
-from schemas.invoice import EconomicBooked, EconomicDraft, InvoiceStatus, PikeInvoice
+from schemas.invoice import EconomicBooked, EconomicDraft, PikeInvoice
 from schemas.problem import Cause, Problem
 from worker.errors import Refused, refused
 from worker.handlers.importing import customers as customer_sweep
 from worker.handlers.importing.stages import announce
+from worker.handlers.moves import announce_moves
 from worker.handlers.registers import Registers
 from worker.mapping import invoice as invoice_mapping
 from worker.mapping import product as product_mapping
@@ -100,7 +100,7 @@ class Refresh:
             gone = numbers - have - {product.external_number for product in new}
             await products.ensure_numbers(*scope, {number: number for number in gone}, as_of)
             written = await invoices.upsert_invoices(*scope, [row], as_of, order_numbers=orders)
-            _moved_on(work, written, row, as_of)
+            announce_moves(work, written, [row], as_of)
             await _answer(work, run, "invoice", target, written)
 
 
@@ -178,26 +178,6 @@ async def _customer_of(run: Run, row: PikeInvoice) -> customer_sweep.Prepared | 
     if found is None:
         return None
     return await customer_sweep.decide(run, await customer_sweep.Matcher.load(run), [found], search=True)
-
-
-def _moved_on(work: Work, written: list[Written], row: PikeInvoice, as_of: Any) -> None:
-    """Tell when an invoice went on in its life: draft → booked → paid."""
-    for record in written:
-        for change in record.changes:
-            if change.field == "status":
-                work.emit(
-                    InvoiceChanged(
-                        invoice_id=record.id,
-                        external_number=row.external_number,
-                        previous_status=InvoiceStatus(change.old),
-                        status=row.status,
-                        net=row.net_amount,
-                        vat=row.vat_amount,
-                        gross=row.gross_amount,
-                        remainder=row.remainder,
-                        last_synced_at=as_of,
-                    )
-                )
 
 
 async def _answer(work: Work, run: Run, entity: Any, target: Target, written: list[Written]) -> None:

@@ -5,8 +5,10 @@ and acknowledgement: the claim finds the event done. Nothing is acknowledged bef
 """
 
 import asyncio
+import contextlib
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -26,7 +28,7 @@ from worker.errors import GrantRevoked, NotYet, StoreUnavailable, refused
 from worker.run import SOURCE, Handler, Run, Work
 from worker.runtime.judge import Action, Decision, Policy, judge
 from worker.store import connections, dead_letters, inbox, outbox
-from worker.store.connections import EconomicConnection
+from worker.store.connections import EconomicConnection, Refusal
 from worker.store.crypto import Vault
 from worker.store.dead_letters import NewLetter
 from worker.store.inbox import Claim, FenceLost, Received, Standing
@@ -35,8 +37,15 @@ from worker.store.pool import Database
 
 log = structlog.get_logger()
 
-LEASE_MARGIN_S = 30.0
-"""A lease outlives the handler's time limit by this much, so that nobody else starts while it still ends."""
+LEASE_S = 75.0
+"""How long a claim holds without a sign of life. Longer than one request to e-conomic may take (60 s), so that a
+process that stops dead cannot have a call under way when another takes its event over."""
+
+LEASE_RENEWAL_S = 25.0
+"""A handler that still runs prolongs its lease this often; short ones never do."""
+
+HELD_RETRY_S = 30.0
+"""How long at most a delivery waits before it looks again whether the run that holds its event is still alive."""
 
 STORE_PATIENCE_S = 20 * 60.0
 """How long a delivery is held while Postgres is away; well below RabbitMQ's acknowledgement time-out of 30 minutes."""
@@ -97,7 +106,7 @@ class Dispatcher:
         if result.standing is Standing.CONFLICT:
             return await self._bury_conflict(delivery, event)
         if result.standing is Standing.HELD:
-            return PutAway(max(result.lease_left_s, 1.0), "another run holds this event")
+            return PutAway(min(max(result.lease_left_s, 1.0), HELD_RETRY_S), "another run holds this event")
         if result.claim is None:  # done or parked: nothing to do, and nothing may be done twice
             self.tally.count("duplicate")
             return Ack()
@@ -113,70 +122,87 @@ class Dispatcher:
         return verdict
 
     async def _claim(self, delivery: Delivery, event: Envelope[Any], owner: str) -> inbox.ClaimResult:
-        handler = self.handlers.get(event.type)
-        lease_s = (handler.time_limit_s if handler else 0.0) + LEASE_MARGIN_S
         async with self.database.connection("claim") as connection:
-            return await inbox.claim(connection, _received(delivery, event, owner), lease_s)
+            return await inbox.claim(connection, _received(delivery, event, owner), LEASE_S)
 
     async def _work(self, delivery: Delivery, event: Envelope[Any], claim: Claim) -> tuple[Verdict, str]:
+        run = Run(
+            event=event,
+            claim=claim,
+            database=self.database,
+            clock=self.clock,
+            lease_s=LEASE_S,
+            slice_s=self.slice_s,
+            announce=self.announce,
+        )
         try:
-            return await self._handle(event, claim)
+            return await self._handle(run)
         except (StoreUnavailable, asyncio.CancelledError):
             raise
         except FenceLost:
             return Ack(), "fenced"
         except Exception as exc:  # every error has a row in judge's table, the last one for bugs
-            now = self.clock.now()
             decision = judge(
                 exc,
                 attempts=claim.attempts,
                 snoozes=claim.snoozes,
-                age_s=(now - claim.received_at).total_seconds(),
+                age_s=(self.clock.now() - claim.received_at).total_seconds(),
                 policy=self.policy,
             )
             if decision.problem.cause is Cause.INTERNAL_ERROR:
                 log.exception("delivery.bug", attempt=claim.attempts)
             else:
                 log.warning("delivery.failed", error=str(exc), cause=decision.problem.cause.value, next=decision.action)
-            return await self._record_failure(delivery, event, claim, exc, decision)
+            return await self._record_failure(delivery, run, exc, decision)
 
-    async def _handle(self, event: Envelope[Any], claim: Claim) -> tuple[Verdict, str]:
+    async def _handle(self, run: Run) -> tuple[Verdict, str]:
+        event, claim = run.event, run.claim
         handler = self.handlers.get(event.type)
         if handler is None:
             raise _nobody_handles(event)
         if claim.attempts > self.policy.max_attempts + 2:
             raise _kills_the_process(claim)
-        run = Run(
-            event=event,
-            claim=claim,
-            database=self.database,
-            clock=self.clock,
-            lease_s=handler.time_limit_s + LEASE_MARGIN_S,
-            slice_s=self.slice_s,
-            announce=self.announce,
-        )
         if handler.needs == "connection":
             await self._connect(run)
-        async with asyncio.timeout(handler.time_limit_s):
+        async with asyncio.timeout(handler.time_limit_s), self._alive(claim):
             await handler.handle(event, run)
         if not run.finished:
             raise RuntimeError(f"the handler of {event.type} returned without finishing")
         return Ack(), run.outcome
+
+    @asynccontextmanager
+    async def _alive(self, claim: Claim) -> AsyncIterator[None]:
+        """Prolong the lease while the block runs. Trouble with it is left to the fence, which decides at the commit."""
+
+        async def renew() -> None:
+            while True:
+                await self.clock.sleep(LEASE_RENEWAL_S)
+                with contextlib.suppress(StoreUnavailable):
+                    async with self.database.connection("lease") as connection:
+                        await inbox.extend(connection, claim, LEASE_S)
+
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            with contextlib.suppress(asyncio.CancelledError, FenceLost):
+                await renewing
 
     async def _connect(self, run: Run) -> None:
         async with run.read() as connection:
             found = await connections.find(connection, run.workspace_id)
         if found is None or found.status == "closed":
             raise _not_connected(run.workspace_id)
+        run.connection = found
         if not found.active:
             raise GrantRevoked(_stored_problem(found), f"workspace {run.workspace_id} waits for a reconnect")
-        run.connection = found
         run.api = self.client.for_grant(
             connections.open_grant(self.vault, found), agreement_number=found.agreement_number
         )
 
     async def _record_failure(
-        self, delivery: Delivery, event: Envelope[Any], claim: Claim, error: BaseException, decision: Decision
+        self, delivery: Delivery, run: Run, error: BaseException, decision: Decision
     ) -> tuple[Verdict, str]:
         note = _note(self.clock.now(), error, decision)
         match decision.action:
@@ -184,27 +210,31 @@ class Dispatcher:
                 free = decision.action is Action.SNOOZE
                 async with self.database.connection("put back") as connection:
                     await inbox.put_back(
-                        connection, claim, parked=False, free=free, note=None if isinstance(error, NotYet) else note
+                        connection, run.claim, parked=False, free=free, note=None if isinstance(error, NotYet) else note
                     )
                 return PutAway(decision.delay_s, decision.problem.cause.value), decision.action.value
             case Action.PARK:
-                await self._park(event, claim, note, decision.problem)
-                return Ack(), "parked"
+                return await self._park(run, note, decision.problem)
             case Action.DEAD:
-                await self._bury(delivery, event, claim, decision.problem, str(error), [*claim.history, note])
+                history = [*run.claim.history, note]
+                await self._bury(delivery, run.event, run.claim, decision.problem, str(error), history)
                 return Ack(), "dead"
 
-    async def _park(self, event: Envelope[Any], claim: Claim, note: dict[str, Any], problem: Problem) -> None:
+    async def _park(self, run: Run, note: dict[str, Any], problem: Problem) -> tuple[Verdict, str]:
+        """Hold the event until somebody reconnects; one that was refused with an older grant just tries again."""
+        version = run.connection.grant_version if run.connection else 0
         async with self.database.transaction("park") as connection:
-            work = Work(connection, event, self.clock)
-            await inbox.put_back(connection, claim, parked=True, free=True, note=note)
-            if await connections.mark_revoked(connection, event.workspace_id, problem.model_dump(mode="json")):
-                found = await connections.find(connection, event.workspace_id)
-                work.emit(
-                    ConnectionRevoked(agreement_number=found.agreement_number if found else None, problem=problem)
-                )
+            work = Work(connection, run.event, self.clock)
+            refusal = await connections.refuse_grant(
+                connection, run.workspace_id, version, problem.model_dump(mode="json")
+            )
+            outdated = refusal is Refusal.OUTDATED
+            await inbox.put_back(connection, run.claim, parked=not outdated, free=True, note=note)
+            if refusal is Refusal.FIRST and run.connection is not None:
+                work.emit(ConnectionRevoked(agreement_number=run.connection.agreement_number, problem=problem))
             rows = await outbox.append(connection, work.messages)
         self.announce(rows)
+        return (PutAway(self.policy.ladder_s[0], "reconnected meanwhile"), "snooze") if outdated else (Ack(), "parked")
 
     async def _bury(
         self,
@@ -287,7 +317,7 @@ class Dispatcher:
             headers={},
             owner=kind,
         )
-        result = await inbox.claim(connection, received, LEASE_MARGIN_S)
+        result = await inbox.claim(connection, received, LEASE_S)
         if result.claim is None:
             return False
         await inbox.bury(connection, result.claim, cause)

@@ -10,6 +10,7 @@ from pathlib import Path
 from worker.servers.process import ServersUnavailable
 
 TIMEOUT_S = 600
+POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def install(packages: Sequence[str], announce: Callable[[str], None]) -> None:
@@ -34,30 +35,23 @@ def install(packages: Sequence[str], announce: Callable[[str], None]) -> None:
 
 def _without_starting_services(folder: Path) -> Callable[[], None]:
     """Packages ask ``policy-rc.d`` whether they may start their service; for now the answer is no."""
-    policy = Path("/usr/sbin/policy-rc.d")
     kept = folder / "policy-rc.d"
-    if policy.exists():
-        shutil.copy2(policy, kept)
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    policy.chmod(0o755)
+    if POLICY.exists():
+        shutil.copy2(POLICY, kept)
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
 
     def restore() -> None:
         if kept.exists():
-            shutil.copy2(kept, policy)
+            shutil.copy2(kept, POLICY)
         else:
-            policy.unlink(missing_ok=True)
+            POLICY.unlink(missing_ok=True)
 
     return restore
 
 
 def _run(command: list[str]) -> None:
-    environment = {
-        **os.environ,
-        "DEBIAN_FRONTEND": "noninteractive",
-        "LC_ALL": "C.UTF-8",
-        # Debian makes and starts a cluster of its own otherwise
-        "PG_COMMON_NO_CLUSTER": "1",
-    }
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     if result.returncode != 0:
         raise ServersUnavailable(f"{' '.join(command)} failed: {(result.stderr or result.stdout).strip()[-800:]}")

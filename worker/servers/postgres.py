@@ -1,12 +1,12 @@
 """A private Postgres cluster from the installed package: own port and folder, loopback only."""
 
+import contextlib
 import os
 import pwd
 import shutil
 import signal
 import socket
 import struct
-import subprocess
 from pathlib import Path
 
 from worker.servers.process import Folder, Process, ServersUnavailable, free_port
@@ -53,15 +53,13 @@ class PrivatePostgres:
         self._folder = Folder("pike-pg")
         base, user = self._folder.path, _unprivileged_user()
         if user is not None:
-            shutil.chown(base, user)
-        made = subprocess.run(
+            os.chown(base, user.pw_uid, user.pw_gid)
+        making = self._server = Process(
             [str(binaries / "initdb"), "-D", str(base / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8",
              "--locale=C.UTF-8", "--no-sync", "--no-instructions"],
-            capture_output=True, text=True, check=False, cwd=base, env=_environment(base),
-            user=user, group=user, extra_groups=[] if user else None,
+            folder=self._folder, log=base / "initdb.log", environment=_environment(base), user=user,
         )  # fmt: skip
-        if made.returncode != 0:
-            raise ServersUnavailable(f"initdb failed: {made.stderr.strip()[-800:]}")
+        making.finish("initdb", START_TIMEOUT_S)
         self._start_server()
 
     def _start_server(self) -> None:
@@ -76,6 +74,8 @@ class PrivatePostgres:
             "max_connections": "200",
             "log_line_prefix": "%m ",
             "timezone": "UTC",
+            # In the folder, not in /dev/shm, where a killed server would leave it for ever
+            "dynamic_shared_memory_type": "mmap",
         }
         if not self._durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -86,6 +86,7 @@ class PrivatePostgres:
             log=base / "server.log",
             environment=_environment(base),
             user=_unprivileged_user(),
+            last_resort=signal.SIGQUIT,  # killed outright it would leave its children and a shared memory segment
         )
         self._server.wait_until(self._answers, "Postgres", START_TIMEOUT_S)
 
@@ -103,7 +104,7 @@ class PrivatePostgres:
     def stop(self) -> None:
         """End the server and remove everything it had."""
         if self._server is not None:
-            self._server.end(signal.SIGQUIT, 10.0)
+            self._server.end(self._server.last_resort, 10.0)  # initdb would tidy up for seconds
             self._server = None
         if self._folder is not None:
             self._folder.remove()
@@ -121,16 +122,13 @@ class PrivatePostgres:
             return False
 
 
-def _unprivileged_user() -> str | None:
+def _unprivileged_user() -> pwd.struct_passwd | None:
     """Postgres refuses to run as root: return a user to run it as then."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
-        try:
-            pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return name
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
     raise ServersUnavailable("Postgres does not run as root, and there is neither a user 'postgres' nor 'nobody'")
 
 

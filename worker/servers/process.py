@@ -1,11 +1,12 @@
 """Throw-away server processes: free ports, own process group, a log, and an end that comes in every case.
 
 A watchdog per folder reads a pipe that only this process holds open: when we die, by whatever signal, the pipe closes
-and the watchdog kills the groups and removes the folder.
+and the watchdog ends the groups and removes the folder.
 """
 
 import contextlib
 import os
+import pwd
 import random
 import shutil
 import signal
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -48,19 +50,23 @@ class Folder:
             stdin=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C on the terminal must not reach it before its work is done
         )
+        self._pipe = threading.Lock()  # one thread may remove what another is still starting
 
-    def watch(self, pgid: int) -> None:
-        """Have this process group killed when we are gone."""
-        if self._watchdog.stdin is not None:
-            self._watchdog.stdin.write(f"{pgid}\n".encode())
+    def watch(self, pgid: int, how: signal.Signals = signal.SIGKILL) -> None:
+        """Have this process group ended when we are gone. Raises ``ServersUnavailable`` when the folder is removed."""
+        with self._pipe:
+            if self._watchdog.stdin is None:
+                raise ServersUnavailable(f"stopped while it was starting: {self.path.name}")
+            self._watchdog.stdin.write(f"{pgid} {how:d}\n".encode())
             self._watchdog.stdin.flush()
 
     def remove(self) -> None:
         """End the watchdog, which removes the folder, and wait for it."""
-        if self._watchdog.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._watchdog.stdin.close()
-            self._watchdog.stdin = None
+        with self._pipe:
+            if self._watchdog.stdin is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    self._watchdog.stdin.close()
+                self._watchdog.stdin = None
         self._watchdog.wait(timeout=20)
         shutil.rmtree(self.path, ignore_errors=True)
 
@@ -75,9 +81,12 @@ class Process:
         folder: Folder,
         log: Path,
         environment: Mapping[str, str],
-        user: str | None = None,
+        user: pwd.struct_passwd | None = None,
+        last_resort: signal.Signals = signal.SIGKILL,
     ) -> None:
+        """Start it. ``last_resort`` is the first signal it gets when this process dies without ending it."""
         self._log = log
+        self.last_resort = last_resort
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 list(command),
@@ -87,11 +96,15 @@ class Process:
                 env=dict(environment),
                 cwd=folder.path,
                 start_new_session=True,
-                user=user,
-                group=user,
+                user=user.pw_uid if user else None,
+                group=user.pw_gid if user else None,
                 extra_groups=[] if user else None,
             )
-        folder.watch(self._process.pid)
+        try:
+            folder.watch(self._process.pid, last_resort)
+        except BaseException:
+            self.end(signal.SIGKILL, 5.0)
+            raise
 
     @property
     def pid(self) -> int:
@@ -112,6 +125,13 @@ class Process:
                 raise ServersUnavailable(f"the private {what} {how}; its log ends with:\n{self._tail()}")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=0.1)
+
+    def finish(self, what: str, timeout_s: float) -> None:
+        """Wait until it has done its work. Raises ``ServersUnavailable`` with the end of its log."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if self._process.wait(timeout=timeout_s) == 0:
+                return
+        raise ServersUnavailable(f"{what} failed; its log ends with:\n{self._tail()}")
 
     def end(self, how: signal.Signals, timeout_s: float) -> None:
         """Send a signal to the group and wait; whoever does not go is killed."""

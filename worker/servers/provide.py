@@ -76,5 +76,12 @@ def _start(stack: ExitStack, node: PrivateRabbitMQ | None, cluster: PrivatePostg
     for server in servers:
         stack.callback(server.stop)
     with ThreadPoolExecutor(len(servers) or 1) as pool:
-        for started in [pool.submit(server.start) for server in servers]:
-            started.result()
+        starting = [pool.submit(server.start) for server in servers]
+        try:
+            for started in starting:
+                started.result()
+        except BaseException:
+            # Ctrl-C as well: leaving the pool would wait until the others have started
+            for server in servers:
+                server.stop()
+            raise

@@ -1,5 +1,6 @@
-"""Run as a script of its own: when standard input closes, kill the groups named on it and remove the folder.
+"""Run as a script of its own: when standard input closes, end the groups named on it and remove the folder.
 
+Each line is a process group and the signal that it is to get first. Who does not go within a few seconds is killed.
 Uses the standard library only and starts in milliseconds.
 """
 
@@ -8,17 +9,32 @@ import os
 import shutil
 import signal
 import sys
+import time
+
+PATIENCE_S = 5.0
 
 
 def main() -> None:
-    """Read process group ids, one a line, until the other end is gone."""
+    """Read groups and signals until the other end is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    groups = [int(line) for line in sys.stdin if line.strip().isdigit()]
-    for group in reversed(groups):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
+    groups = [(int(group), int(sign)) for group, sign in (line.split() for line in sys.stdin)]
+    for group, sign in reversed(groups):
+        send(group, sign)
+    deadline = time.monotonic() + PATIENCE_S
+    for group, sign in groups:
+        while sign != signal.SIGKILL and send(group, 0) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        send(group, signal.SIGKILL)
     shutil.rmtree(sys.argv[1], ignore_errors=True)
+
+
+def send(group: int, sign: int) -> bool:
+    """Return whether there was anybody to get the signal."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, sign)
+        return True
+    return False
 
 
 main()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -27,6 +28,7 @@ class EconomicConnection:
     on_missing_customer: str = "create"
     defaults: Mapping[str, Any] = field(default_factory=dict)
     problem: Mapping[str, Any] | None = None
+    grant_version: int = 1
 
     @property
     def active(self) -> bool:
@@ -35,7 +37,7 @@ class EconomicConnection:
 
 
 _COLUMNS = """id, workspace_id, agreement_number, company_name, base_currency, status, grant_sealed, grant_key_id,
-              booking, on_missing_product, on_missing_customer, defaults, problem"""
+              booking, on_missing_product, on_missing_customer, defaults, problem, grant_version"""
 
 
 def open_grant(vault: Vault, connection: EconomicConnection) -> SecretStr:
@@ -86,6 +88,7 @@ async def establish(
             set agreement_number = excluded.agreement_number, company_name = excluded.company_name,
                 base_currency = excluded.base_currency, status = 'active', problem = null,
                 grant_sealed = excluded.grant_sealed, grant_key_id = excluded.grant_key_id,
+                grant_version = c.grant_version + 1,
                 defaults = excluded.defaults || c.defaults, booking = coalesce($9, c.booking), updated_at = now()
             returning {_COLUMNS}""",  # noqa: S608
         row_id,
@@ -101,17 +104,35 @@ async def establish(
     return _read(row)
 
 
-async def mark_revoked(connection: Connection, workspace_id: str, problem: dict[str, Any]) -> bool:
-    """Hold the workspace. True only for the first to notice, who announces it."""
-    return (
-        await connection.fetchval(
-            """update economic.connections set status = 'revoked', problem = $2, updated_at = now()
-               where workspace_id = $1 and status = 'active' returning 1""",
-            workspace_id,
-            problem,
-        )
-        is not None
+class Refusal(StrEnum):
+    """What a grant that e-conomic refused means for its workspace."""
+
+    FIRST = "first"  # held from now on; whoever learns this announces it
+    KNOWN = "known"  # held before
+    OUTDATED = "outdated"  # somebody reconnected meanwhile: the refusal was of an older grant
+
+
+async def refuse_grant(
+    connection: Connection, workspace_id: str, grant_version: int, problem: dict[str, Any]
+) -> Refusal:
+    """Hold the workspace because e-conomic refused this version of its grant.
+
+    Locks the row: a reconnect that goes on at the same time either sees the events that are parked with this, or has
+    made the refusal outdated.
+    """
+    row = await connection.fetchrow(
+        "select status, grant_version from economic.connections where workspace_id = $1 for update", workspace_id
     )
+    if row is None or row["grant_version"] != grant_version:
+        return Refusal.OUTDATED
+    if row["status"] != "active":
+        return Refusal.KNOWN
+    await connection.execute(
+        "update economic.connections set status = 'revoked', problem = $2, updated_at = now() where workspace_id = $1",
+        workspace_id,
+        problem,
+    )
+    return Refusal.FIRST
 
 
 async def close(connection: Connection, workspace_id: str) -> EconomicConnection | None:
@@ -150,4 +171,5 @@ def _read(row: Any) -> EconomicConnection:
         on_missing_customer=row["on_missing_customer"],
         defaults=row["defaults"],
         problem=row["problem"],
+        grant_version=row["grant_version"],
     )

@@ -161,3 +161,18 @@ async def save_ambiguous(
             match["candidates"],
             import_id,
         )
+
+
+async def settle_matches(
+    connection: Connection, workspace_id: str, agreement: int, *, linked: Sequence[str], written: Sequence[str]
+) -> None:
+    """Close matches that nobody needs to decide any more: the customer has a row of Pike's now, or one of its own."""
+    await connection.execute(
+        """update economic.customer_matches
+           set state = case when external_number = any($3::text[]) then 'linked' else 'created' end
+           where workspace_id = $1 and agreement_number = $2 and state = 'open' and external_number = any($4::text[])""",
+        workspace_id,
+        agreement,
+        list(linked),
+        list(written),
+    )

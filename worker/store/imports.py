@@ -151,19 +151,28 @@ async def add_rejects(
                select $1, $2, t.* from unnest($3::text[], $4::text[], $5::text[]) as t""",
             import_id,
             entity,
-            [number for number, _, _ in rejects],
-            [reason for _, reason, _ in rejects],
-            [raw for _, _, raw in rejects],
+            [None if number is None else _storable(number) for number, _, _ in rejects],
+            [_storable(reason) for _, reason, _ in rejects],
+            [_storable(raw) for _, _, raw in rejects],
         )
 
 
-async def rejected_numbers(connection: Connection, import_id: UUID, entity: str) -> list[str]:
-    """Return the numbers of records that were met but could not be used: they are not "gone"."""
+def _storable(text: str) -> str:
+    """Write out what no Postgres text can hold: NUL, and halves of surrogate pairs."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+
+
+async def forget_rejects(connection: Connection, import_id: UUID, entity: str) -> None:
+    """Drop the rejects of a list that is swept again."""
+    await connection.execute(
+        "delete from economic.import_rejects where import_id = $1 and entity = $2", import_id, entity
+    )
+
+
+async def rejected_numbers(connection: Connection, import_id: UUID, entity: str) -> list[str | None]:
+    """Return the numbers of records that were met but could not be used; ``None`` for one without a number."""
     rows = await connection.fetch(
-        """select external_number from economic.import_rejects
-           where import_id = $1 and entity = $2 and external_number is not null""",
-        import_id,
-        entity,
+        "select external_number from economic.import_rejects where import_id = $1 and entity = $2", import_id, entity
     )
     return [row["external_number"] for row in rows]
 

@@ -393,19 +393,21 @@ async def mark_vanished_drafts(
     workspace_id: str,
     agreement: int,
     seen_since: datetime,
-    spare: Sequence[str],
+    gone: Sequence[str],
     problem: dict[str, object],
 ) -> list[UUID]:
-    """Deactivate drafts that a complete sweep did not meet and that were not booked: somebody deleted them (F17)."""
+    """Deactivate drafts that e-conomic no longer has and that were not booked: somebody deleted them (F17)."""
+    if not gone:
+        return []
     rows = await connection.fetch(
         """update pike.invoices set active = false, vanished_at = now(), last_problem = $5, updated_at = now()
            where workspace_id = $1 and agreement_number = $2 and booked_number is null and vanished_at is null
-             and external_number is not null and synced_as_of < $3 and external_number <> all ($4::text[])
+             and external_number = any ($4::text[]) and synced_as_of < $3
            returning id""",
         workspace_id,
         agreement,
         seen_since,
-        list(spare),
+        list(gone),
         problem,
     )
     return [row["id"] for row in rows]

@@ -214,12 +214,30 @@ def changes_between(versions: list[dict[str, Any]] | None) -> tuple[Change, ...]
     return tuple(Change(name, old[name], new[name]) for name in new if old[name] != new[name])
 
 
+_UNMET = """
+select external_number from {table}
+where workspace_id = $1 and agreement_number = $2 and external_number is not null and vanished_at is null
+  and synced_as_of < $3 and {condition}
+order by external_number
+"""
+
 _VANISHED = """
 update {table} set active = false, vanished_at = now(), updated_at = now()
 where workspace_id = $1 and agreement_number = $2 and vanished_at is null
-  and synced_as_of < $3 and external_number <> all ($4::text[])
+  and synced_as_of < $3 and external_number = any ($4::text[])
 returning id
 """
+
+
+async def unmet(
+    connection: Connection, entity: str, workspace_id: str, agreement: int, seen_since: datetime
+) -> list[str]:
+    """Return the numbers of linked products, customers or drafts that no page read at ``seen_since`` or later had."""
+    table = {"products": "pike.products", "customers": "pike.customers", "drafts": "pike.invoices"}[entity]
+    condition = "booked_number is null" if entity == "drafts" else "true"
+    sql = _UNMET.format(table=table, condition=condition)
+    rows = await connection.fetch(sql, workspace_id, agreement, seen_since)
+    return [row["external_number"] for row in rows]
 
 
 async def mark_vanished(
@@ -228,11 +246,13 @@ async def mark_vanished(
     workspace_id: str,
     agreement: int,
     seen_since: datetime,
-    spare: Sequence[str],
+    gone: Sequence[str],
 ) -> list[UUID]:
-    """Deactivate linked rows that a complete sweep since ``seen_since`` did not meet; ``spare`` was met but unreadable."""
+    """Deactivate linked rows that e-conomic no longer has; one that was read again since is left alone."""
+    if not gone:
+        return []
     sql = _VANISHED.format(table=table.name)
-    rows = await connection.fetch(sql, workspace_id, agreement, seen_since, list(spare))
+    rows = await connection.fetch(sql, workspace_id, agreement, seen_since, list(gone))
     return [row["id"] for row in rows]
 
 

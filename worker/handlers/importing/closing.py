@@ -7,8 +7,9 @@ from typing import Any
 from events.imports import DataReport, ImportCompleted, ReportRow
 from schemas.invoice import BookedTotals
 from schemas.problem import Cause, Problem
-from worker.handlers.importing.progress import sum_key
+from worker.handlers.importing.progress import Progress, sum_key
 from worker.handlers.importing.stages import Sweep, announce, incomplete
+from worker.handlers.importing.vanished import Kind, find_gone
 from worker.run import Work
 from worker.store import imports, invoices, records
 
@@ -28,8 +29,9 @@ async def close_import(sweep: Sweep) -> None:
     if progress.wants("products") and not progress.seen.get("products"):
         progress.remarks.append("e-conomic has no products: Pike's own products were left active (R11).")
     totals = await sweep.api.booked_totals() if progress.wants("invoices") else None
+    gone = {kind: await find_gone(sweep, kind) for kind in _swept(progress)}
     async with sweep.run.finish("completed") as work:
-        await _vanished(sweep, work)
+        await _vanish(sweep, work, gone)
         await _deactivate(sweep, work)
         report = await _report(sweep, work, totals)
         await imports.end(
@@ -42,21 +44,39 @@ async def close_import(sweep: Sweep) -> None:
         work.emit(ImportCompleted(import_id=progress.row.event_id, counts=progress.entity_counts(), report=report))
 
 
-async def _vanished(sweep: Sweep, work: Work) -> None:
-    """Rows that a complete sweep did not meet are gone in e-conomic: inactive, never deleted."""
+def _swept(progress: Progress) -> list[Kind]:
+    """Return the kinds whose missing records are gone. An empty list of products or customers proves nothing."""
+    kinds: list[Kind] = []
+    if progress.wants("products") and progress.seen.get("products"):
+        kinds.append("products")
+    if progress.wants("customers") and progress.seen.get("customers"):
+        kinds.append("customers")
+    if progress.wants("invoices"):
+        kinds.append("drafts")
+    return kinds
+
+
+async def _vanish(sweep: Sweep, work: Work, gone: Mapping[Kind, Sequence[str]]) -> None:
+    """Records that are gone in e-conomic become inactive, never deleted."""
     connection, progress = work.connection, sweep.progress
     scope = (sweep.workspace_id, sweep.agreement)
-    since = progress.row.started_at
-    for entity, table in (("products", records.PRODUCTS), ("customers", records.CUSTOMERS)):
-        if progress.wants(entity) and progress.seen.get(entity):
-            spare = await imports.rejected_numbers(connection, progress.row.id, entity)
-            ids = await records.mark_vanished(connection, table, *scope, since, spare)
-            progress.deactivated("products" if entity == "products" else "customers", len(ids))
-            announce(work, table.entity, ids)
-    if progress.wants("invoices"):
-        spare = await imports.rejected_numbers(connection, progress.row.id, "drafts")
+    if "products" in gone:
+        ids = await records.mark_vanished(
+            connection, records.PRODUCTS, *scope, progress.since_when("products"), gone["products"]
+        )
+        progress.deactivated("products", len(ids))
+        announce(work, "product", ids)
+    if "customers" in gone:
+        ids = await records.mark_vanished(
+            connection, records.CUSTOMERS, *scope, progress.since_when("customers"), gone["customers"]
+        )
+        progress.deactivated("customers", len(ids))
+        announce(work, "customer", ids)
+    if "drafts" in gone:
         problem = DRAFT_GONE.model_dump(mode="json")
-        ids = await invoices.mark_vanished_drafts(connection, *scope, since, spare, problem)
+        ids = await invoices.mark_vanished_drafts(
+            connection, *scope, progress.since_when("drafts"), gone["drafts"], problem
+        )
         progress.deactivated("invoices", len(ids))
         announce(work, "invoice", ids)
 

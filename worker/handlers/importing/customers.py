@@ -101,7 +101,15 @@ async def write(work: Work, run: Run, prepared: Prepared, as_of: datetime, impor
     await customers.save_ambiguous(
         connection, workspace, agreement, import_id, [_as_row(match) for match in prepared.ambiguous]
     )
-    return await records.upsert_customers(connection, workspace, agreement, prepared.customers, as_of)
+    written = await records.upsert_customers(connection, workspace, agreement, prepared.customers, as_of)
+    await customers.settle_matches(
+        connection,
+        workspace,
+        agreement,
+        linked=list(prepared.links.values()),
+        written=[customer.external_number for customer in prepared.customers],
+    )
+    return written
 
 
 async def _map(api: EconomicApi, page: Sequence[EconomicCustomer]) -> list[PikeCustomer]:

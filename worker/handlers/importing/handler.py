@@ -9,12 +9,15 @@ from schemas.problem import Cause, Problem
 from worker.errors import NotYet, refused
 from worker.handlers.importing.closing import close_import
 from worker.handlers.importing.progress import CLOSING, ENTITY_OF, Progress, import_id_of
-from worker.handlers.importing.stages import STAGE_STEPS, PageWrite, Sweep
+from worker.handlers.importing.stages import STAGE_STEPS, PageWrite, Sweep, incomplete
 from worker.run import Run, Work, root_of
 from worker.store import imports
 from worker.store.imports import ImportRow
 
 PROGRESS_EVERY_S = 1.0
+
+MAX_RESTARTS = 3
+"""How often an import sweeps a list again whose records were deleted under its hands, before it fails."""
 
 
 async def start_import(event: Envelope[Any], run: Run) -> None:
@@ -105,10 +108,21 @@ async def _commit(page: PageWrite, progress: Progress, run: Run, report: bool) -
     async with run.checkpoint() as work:
         await page.write(work)
         if page.last:
-            progress.next_stage()
+            await _stage_done(progress, work)
         if report:
             work.emit(_progressed(progress, progress.row.event_id, stage), ephemeral=True)
         return await imports.advance(work.connection, progress.row.id, progress.cursor, progress.counts)
+
+
+async def _stage_done(progress: Progress, work: Work) -> None:
+    """Go on with the next stage, or sweep this one again when records went away while it was read."""
+    if not progress.shrunk:
+        progress.next_stage()
+        return
+    if progress.restarts >= MAX_RESTARTS:
+        raise incomplete(progress.stage, progress.seen.get(progress.stage, 0), progress.totals.get(progress.stage))
+    await imports.forget_rejects(work.connection, progress.row.id, progress.stage)
+    progress.restart_stage()
 
 
 def _progressed(progress: Progress, import_id: str, stage: str) -> ImportProgressed:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -52,6 +53,14 @@ class Progress:
     stage: str
     position: int = 0
     """Within a stage: the next page, or for booked invoices the last number that is in."""
+    swept: bool = False
+    """Within a stage: the last page is in, only what was put off is left to do."""
+    pages: dict[str, int] = field(default_factory=dict)
+    since: dict[str, str] = field(default_factory=dict)
+    """Per stage: when its oldest page was asked for. Rows that the stage met were read then or later."""
+    shrunk: bool = False
+    """Records went away while the list was read: those behind them moved up and may have been passed over."""
+    restarts: int = 0
     seen: dict[str, int] = field(default_factory=dict)
     totals: dict[str, int | None] = field(default_factory=dict)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -71,6 +80,11 @@ class Progress:
             row=row,
             stage=cursor.get("stage") or _first(row.entities),
             position=int(cursor.get("position", 0)),
+            swept=bool(cursor.get("swept", False)),
+            pages=dict(cursor.get("pages", {})),
+            since=dict(cursor.get("since", {})),
+            shrunk=bool(cursor.get("shrunk", False)),
+            restarts=int(cursor.get("restarts", 0)),
             seen=dict(cursor.get("seen", {})),
             totals=dict(cursor.get("totals", {})),
             counts={name: dict(counts) for name, counts in row.counts.items()},
@@ -86,6 +100,11 @@ class Progress:
         return {
             "stage": self.stage,
             "position": self.position,
+            "swept": self.swept,
+            "pages": self.pages,
+            "since": self.since,
+            "shrunk": self.shrunk,
+            "restarts": self.restarts,
             "seen": self.seen,
             "totals": self.totals,
             "remarks": self.remarks,
@@ -109,11 +128,33 @@ class Progress:
         index = stages.index(self.stage)
         self.stage = stages[index + 1] if index + 1 < len(stages) else CLOSING
         self.position = 0
+        self.swept = False
 
-    def met(self, count: int, total: int | None) -> None:
-        """Note how many records a page had and how many e-conomic says there are."""
-        self.seen[self.stage] = self.seen.get(self.stage, 0) + count
-        self.totals[self.stage] = total
+    def restart_stage(self) -> None:
+        """Sweep this stage again from its first page; what the first sweep wrote is met again, unchanged."""
+        counts = self._of(self.entity)
+        counts["unchanged"] = -counts["created"] - counts["updated"]
+        counts["rejected"] = 0
+        for by_stage in (self.pages, self.since, self.seen, self.totals):
+            by_stage.pop(self.stage, None)
+        self.sums = {key: value for key, value in self.sums.items() if not key.startswith("draft|")}
+        self.put_off.clear()
+        self.position, self.swept, self.shrunk = 0, False, False
+        self.restarts += 1
+
+    def met(self, count: int, total: int | None, fetched_at: datetime) -> None:
+        """Note how many records a page had, how many e-conomic says there are, and when it was asked."""
+        stage, before = self.stage, self.totals.get(self.stage)
+        self.shrunk = self.shrunk or (before is not None and total is not None and total < before)
+        self.seen[stage] = self.seen.get(stage, 0) + count
+        self.totals[stage] = total
+        self.pages[stage] = self.pages.get(stage, 0) + 1
+        asked = fetched_at.isoformat()
+        self.since[stage] = min(self.since.get(stage, asked), asked)
+
+    def since_when(self, stage: str) -> datetime:
+        """Return when the oldest page of a finished stage was asked for."""
+        return datetime.fromisoformat(self.since[stage])
 
     def count(self, written: Iterable[Written], rejected: int = 0) -> None:
         """Add what a page did to the counts of the stage's entity."""
@@ -142,13 +183,21 @@ class Progress:
         self._of(entity)["deactivated"] += count
 
     def complete(self, stage: str) -> bool:
-        """Return whether a sweep met exactly as many records as e-conomic says there are."""
-        total = self.totals.get(stage)
-        return total is not None and self.seen.get(stage, 0) == total
+        """Return whether a sweep met as many records as e-conomic says there are.
+
+        Of booked invoices it may meet more: people book while we read, and none ever goes away.
+        """
+        total, seen = self.totals.get(stage), self.seen.get(stage, 0)
+        if total is None:
+            return False
+        return seen >= total if stage == "booked" else seen == total
 
     def entity_counts(self) -> dict[Any, EntityCounts]:
         """Return the counts as they stand in events."""
-        return {entity: EntityCounts(**self._of(entity)) for entity in self.row.entities}
+        return {
+            entity: EntityCounts(**{name: max(count, 0) for name, count in self._of(entity).items()})
+            for entity in self.row.entities
+        }
 
     def _of(self, entity: str) -> dict[str, int]:
         return self.counts.setdefault(entity, dict.fromkeys(EntityCounts.model_fields, 0))

@@ -20,6 +20,7 @@ from worker.errors import Refused, refused
 from worker.handlers.importing import customers as customer_sweep
 from worker.handlers.importing.progress import Progress
 from worker.handlers.lookups import Lookups
+from worker.handlers.moves import announce_moves
 from worker.mapping import invoice as invoice_mapping
 from worker.mapping import product as product_mapping
 from worker.run import Run, Work
@@ -107,15 +108,20 @@ async def customers_stage(sweep: Sweep) -> AsyncGenerator[PageWrite, None]:
     one VAT number are only ambiguous when they are looked at together.
     """
     matcher = await sweep.matching()
-    async for page in sweep.api.customer_pages(start_page=sweep.progress.position):
-        prepared = await customer_sweep.prepare(sweep.run, matcher, page.items)
+    if not sweep.progress.swept:
+        async for page in sweep.api.customer_pages(start_page=sweep.progress.position):
+            prepared = await customer_sweep.prepare(sweep.run, matcher, page.items)
 
-        async def write(work: Work, page: Any = page, prepared: customer_sweep.Prepared = prepared) -> None:
-            _met(sweep, page)
-            sweep.progress.put_off.extend(prepared.put_off)
-            await _write_customers(sweep, work, prepared, page.fetched_at, page.rejects)
+            async def write(work: Work, page: Any = page, prepared: customer_sweep.Prepared = prepared) -> None:
+                _met(sweep, page)
+                sweep.progress.swept = page.is_last
+                sweep.progress.put_off.extend(prepared.put_off)
+                await _write_customers(sweep, work, prepared, page.fetched_at, page.rejects)
 
-        yield PageWrite(False, write)
+            yield PageWrite(False, write)
+    if sweep.progress.shrunk:  # nothing is linked on a list that may have holes; the stage starts again
+        yield PageWrite(True, _nothing)
+        return
     numbers = list(sweep.progress.put_off)
     as_of = sweep.run.clock.now()
     decided = await customer_sweep.decide(sweep.run, matcher, await sweep.api.customers_by_number(numbers))
@@ -134,8 +140,12 @@ async def _write_customers(
     await sweep.record(work, "customer", written, [*rejects, *prepared.rejects])
 
 
+async def _nothing(_work: Work) -> None:
+    return None
+
+
 def _met(sweep: Sweep, page: Page[Any]) -> None:
-    sweep.progress.met(len(page.items) + len(page.rejects), page.total)
+    sweep.progress.met(len(page.items) + len(page.rejects), page.total, page.fetched_at)
     sweep.progress.position = page.number + 1
 
 
@@ -177,7 +187,8 @@ async def booked_stage(sweep: Sweep) -> AsyncGenerator[PageWrite, None]:
             orders: Any = orders,
         ) -> None:
             # each page is filtered by "number greater than the last": only the first one's total is the whole
-            sweep.progress.met(len(page.items) + len(page.rejects), sweep.progress.totals.get("booked") or page.total)
+            total = sweep.progress.totals.get("booked") or page.total
+            sweep.progress.met(len(page.items) + len(page.rejects), total, page.fetched_at)
             sweep.progress.position = max([sweep.progress.position, *(invoice.number for invoice in page.items)])
             sweep.progress.state_sums(page.items)
             written = await prepared.write(work, sweep, orders)
@@ -245,9 +256,11 @@ class _Prepared:
         found = await records.upsert_products(connection, workspace, agreement, self.products, self.as_of)
         made = await products.ensure_numbers(connection, workspace, agreement, self.gone_products, self.as_of)
         announce(work, "product", [*(record.id for record in found if record.touched), *made])
-        return await invoices.upsert_invoices(
+        written = await invoices.upsert_invoices(
             connection, workspace, agreement, self.invoices, self.as_of, order_numbers=order_numbers
         )
+        announce_moves(work, written, self.invoices, self.as_of)
+        return written
 
 
 async def _prepare(sweep: Sweep, mapped: Sequence[tuple[Any, PikeInvoice]], as_of: datetime) -> _Prepared:

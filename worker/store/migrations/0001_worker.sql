@@ -13,6 +13,7 @@ create table economic.connections (
     status           text        not null check (status in ('active', 'revoked', 'closed')),
     grant_sealed     bytea,
     grant_key_id     text,
+    grant_version    int         not null default 1,   -- grows with every (re)connect
     booking          text        not null default 'draft' check (booking in ('draft', 'book')),
     on_missing_product  text     not null default 'halt' check (on_missing_product in ('halt', 'create', 'default')),
     on_missing_customer text     not null default 'create' check (on_missing_customer in ('halt', 'create', 'default')),

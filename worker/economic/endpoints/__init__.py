@@ -1,0 +1,20 @@
+"""The calls we make, in business words. Legacy REST throughout, but for what only the OpenAPI services give in bulk:
+contacts of all customers and lines of many invoices.
+"""
+
+from worker.economic.endpoints.booked import BookedCalls
+from worker.economic.endpoints.customers import CustomerCalls
+from worker.economic.endpoints.drafts import DraftCalls
+from worker.economic.endpoints.products import ProductCalls
+from worker.economic.endpoints.registers import RegisterCalls
+
+
+class EconomicApi(CustomerCalls, ProductCalls, DraftCalls, BookedCalls, RegisterCalls):
+    """One agreement's calls. Errors are those of ``worker.errors``; ``find_…`` returns ``None`` where nothing is.
+
+    ``…_pages`` are async iterators of pages in the order of the records' numbers, and resumable. Bodies of writes are
+    bytes: the caller has stored them and their idempotency key before. Nothing is cached.
+    """
+
+
+__all__ = ["EconomicApi"]

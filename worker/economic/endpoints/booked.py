@@ -1,0 +1,109 @@
+"""Booked invoices: immutable but for what remains to be paid."""
+
+from collections.abc import AsyncGenerator, Sequence
+from datetime import date
+
+from schemas.invoice import BookedTotals, EconomicBooked
+from worker.economic import filters
+from worker.economic.endpoints.calls import PAGE_SIZE, Listing, or_none, parts
+from worker.economic.endpoints.lines import BOOKED_LINES, LineCalls, LinesByNumber, within
+from worker.economic.keys import path_key
+from worker.economic.paging import Asked, Page
+from worker.economic.sentences import unavailable
+
+BOOKED = Listing("/invoices/booked", EconomicBooked, lambda b: b.number, "booked invoices", "bookedInvoiceNumber")
+UNPAID = Listing("/invoices/unpaid", EconomicBooked, lambda b: b.number, "unpaid invoices", "bookedInvoiceNumber")
+
+
+class BookedCalls(LineCalls):
+    """Read and find booked invoices, and book drafts."""
+
+    async def booked_pages(
+        self, *, after_number: int = 0, date_from: date | None = None, page_size: int = PAGE_SIZE
+    ) -> AsyncGenerator[Page[EconomicBooked], None]:
+        """Booked invoices above a number, without lines; resumable by the last number of a page.
+
+        By key, not by offset: nothing shifts while people book. ``Page.total`` counts from that page on.
+        """
+        number = 0
+        while True:
+            expression = filters.both(
+                filters.more_than("bookedInvoiceNumber", after_number) if after_number else None,
+                filters.at_least("date", date_from) if date_from else None,
+            )
+            page = await self._booked_page(expression, number, page_size)
+            after_number = _last_number(page, after_number)
+            yield page
+            if page.is_last:
+                return
+            number += 1
+
+    async def _booked_page(self, expression: str | None, number: int, page_size: int) -> Page[EconomicBooked]:
+        query = {"pagesize": str(page_size), "skippages": "0", "sort": "bookedInvoiceNumber"}
+        if expression:
+            query["filter"] = expression
+        page = await self._page(BOOKED, query, Asked(BOOKED.name, 0, page_size))
+        if page.total is None:
+            raise unavailable(f"{BOOKED.name}: the answer does not say how many there are")
+        return Page(page.items, page.rejects, number, page.total, page.is_last, None, page.fetched_at)
+
+    def unpaid_pages(
+        self, *, start_page: int = 0, page_size: int = PAGE_SIZE
+    ) -> AsyncGenerator[Page[EconomicBooked], None]:
+        """Booked invoices with a rest to pay, without lines; resumable by page."""
+        return self._pages(UNPAID, None, start_page, page_size)
+
+    async def booked_lines(self, first_number: int, last_number: int) -> LinesByNumber:
+        """Lines of all booked invoices from one number to another, both included."""
+        expression = f"{filters.at_least('documentId', first_number)}$and:{filters.at_most('documentId', last_number)}"
+        return await self._lines(
+            BOOKED_LINES,
+            expression,
+            lambda line: line.document_id,
+            lambda number: first_number <= number <= last_number,
+        )
+
+    async def booked_lines_of(self, numbers: Sequence[int]) -> LinesByNumber:
+        """Lines of these booked invoices, two hundred invoices a call."""
+        found: LinesByNumber = {}
+        for part in parts(numbers):
+            expression = filters.one_of("documentId", part)
+            found |= await self._lines(BOOKED_LINES, expression, lambda line: line.document_id, within(part))
+        return found
+
+    async def get_booked(self, number: int) -> EconomicBooked:
+        """One booked invoice with its lines. Raises ``Refused`` (not found)."""
+        return await self._one(f"/invoices/booked/{path_key(number)}", EconomicBooked, f"invoice {number}", "booked")
+
+    async def find_booked(self, number: int) -> EconomicBooked | None:
+        """One booked invoice with its lines, or ``None``."""
+        return await or_none(self.get_booked(number))
+
+    async def find_booked_by_reference(self, reference: str) -> list[EconomicBooked]:
+        """Booked invoices whose ``references.other`` is exactly this, without lines."""
+        expression = filters.equals("references.other", reference)
+        found = await self._all(BOOKED, expression, what="invoices by reference")
+        return [invoice for invoice in found if invoice.references.other == reference]
+
+    async def booked_totals(self) -> BookedTotals:
+        """e-conomic's own count and net sum of all booked invoices, in the base currency."""
+        return await self._one("/invoices/totals/booked", BookedTotals, "the totals of booked invoices", "totals")
+
+    async def book_draft(self, body: bytes, idempotency_key: str) -> EconomicBooked:
+        """Book a draft. Cannot be undone. Raises ``OutcomeUnknown`` when the answer was lost."""
+        return await self._write(
+            "/invoices/booked", body, idempotency_key, EconomicBooked, "booking the draft", "booked"
+        )
+
+
+def _last_number(page: Page[EconomicBooked], after_number: int) -> int:
+    """Return the highest number of a page. Raises ``Unavailable`` when the sweep would not get on from there."""
+    numbers = [item.number for item in page.items]
+    if numbers != sorted(numbers):
+        raise unavailable(f"{BOOKED.name}: asked for the order of their numbers, got another")
+    numbers += [int(text) for reject in page.rejects if (text := reject.external_number or "").isdecimal()]
+    if numbers and min(numbers) <= after_number:
+        raise unavailable(f"{BOOKED.name}: asked for those after {after_number}, got {min(numbers)}")
+    if not numbers and not page.is_last:
+        raise unavailable(f"{BOOKED.name}: no record of the page after {after_number} has a number")
+    return max(numbers, default=after_number)

@@ -1,0 +1,53 @@
+"""Trouble that is nobody's fault in Pike, in words for people: away, too fast, revoked, unknown."""
+
+from schemas.problem import Cause, EconomicDetail, Problem
+from worker.errors import GrantRevoked, OutcomeUnknown, RateLimited, Unavailable
+
+_UNAVAILABLE = Problem(
+    cause=Cause.ECONOMIC_UNAVAILABLE,
+    user_message="e-conomic does not answer as it should at the moment.",
+    remedy="Nothing has to be done: it is tried again by itself.",
+    final=False,
+)
+
+_RATE_LIMITED = Problem(
+    cause=Cause.RATE_LIMITED,
+    user_message="e-conomic asks Pike to slow down. Paused; it goes on by itself.",
+    remedy="Nothing has to be done.",
+    final=False,
+)
+
+_REVOKED = Problem(
+    cause=Cause.GRANT_REVOKED,
+    user_message="e-conomic no longer accepts Pike's access to this agreement.",
+    remedy="A superuser of the agreement must reconnect it under Workspace settings → Integrations. "
+    "Waiting requests then go on by themselves.",
+    final=False,
+)
+
+_OUTCOME_UNKNOWN = Problem(
+    cause=Cause.OUTCOME_UNKNOWN,
+    user_message="e-conomic did not answer, so it is not known yet whether it took this. Checking e-conomic.",
+    remedy="Nothing has to be done: Pike looks it up by its reference and never sends it twice.",
+    final=False,
+)
+
+
+def unavailable(detail: str, retry_after_s: float | None = None) -> Unavailable:
+    """Make the error for an answer that cannot be used. ``detail`` is for engineers and holds no token."""
+    return Unavailable(_UNAVAILABLE, detail, retry_after_s)
+
+
+def rate_limited(detail: str, retry_after_s: float | None) -> RateLimited:
+    """Make the error for a 429."""
+    return RateLimited(_RATE_LIMITED, detail, retry_after_s)
+
+
+def revoked(detail: str, economic: EconomicDetail) -> GrantRevoked:
+    """Make the error for a 401."""
+    return GrantRevoked(_REVOKED.model_copy(update={"economic": economic}), detail)
+
+
+def outcome_unknown(detail: str) -> OutcomeUnknown:
+    """Make the error for a write whose answer was lost."""
+    return OutcomeUnknown(_OUTCOME_UNKNOWN, detail)

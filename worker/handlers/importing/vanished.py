@@ -1,0 +1,60 @@
+"""What is gone in e-conomic: linked records that a complete sweep did not meet, asked for again where needed."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Literal
+
+from worker.economic.endpoints import EconomicApi
+from worker.handlers.importing.stages import Sweep
+from worker.store import imports, records
+
+Kind = Literal["products", "customers", "drafts"]
+
+MAX_CHECKED = 500
+"""Records asked for again, one by one; the rest is left to the next import."""
+
+_AT_ONCE = 8
+
+
+async def find_gone(sweep: Sweep, kind: Kind) -> list[str]:
+    """Return the numbers of linked records that e-conomic no longer has.
+
+    A list of one page is a snapshot: what is not on it does not exist. A list of several pages may have passed a
+    record over while people worked, so each missing one is asked for once more. No transaction may be open.
+    """
+    progress = sweep.progress
+    async with sweep.run.read() as connection:
+        missing = await records.unmet(connection, kind, sweep.workspace_id, sweep.agreement, progress.since_when(kind))
+        rejected = await imports.rejected_numbers(connection, progress.row.id, kind)
+    if missing and not all(_usable(number, kind) for number in rejected):
+        progress.remarks.append(
+            f"Some {kind} could not be read and have no number: none was marked as gone, it may have been one of them."
+        )
+        return []
+    spare = set(rejected)
+    missing = [number for number in missing if number not in spare]
+    if progress.pages.get(kind, 0) <= 1:
+        return missing
+    if len(missing) > MAX_CHECKED:
+        progress.remarks.append(f"{len(missing)} {kind} seem to be gone; {MAX_CHECKED} were checked, the rest waits.")
+        missing = missing[:MAX_CHECKED]
+    still = await _still_there(sweep.api, kind, missing)
+    return [number for number in missing if number not in still]
+
+
+def _usable(number: str | None, kind: Kind) -> bool:
+    return number is not None and (kind == "products" or number.isdigit())
+
+
+async def _still_there(api: EconomicApi, kind: Kind, numbers: Sequence[str]) -> set[str]:
+    if kind == "customers":
+        return {str(c.customer_number) for c in await api.customers_by_number([int(number) for number in numbers])}
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def exists(number: str) -> bool:
+        async with gate:
+            found = await (api.find_product(number) if kind == "products" else api.find_draft(int(number)))
+            return found is not None
+
+    answers = await asyncio.gather(*(exists(number) for number in numbers))
+    return {number for number, there in zip(numbers, answers, strict=True) if there}
