@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 # Empty means everything. Example: make test ARGS="tests/unit -x"
 ARGS ?=
 
-.PHONY: help demo dev test check requirements lock
+.PHONY: help demo dev test chaos check requirements lock
 
 help: ## List the commands (this is the default)
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ dev: $(STAMP) ## Start RabbitMQ, Postgres, the local e-conomic and the worker, a
 
 test: $(STAMP) ## Run every test; ARGS="tests/unit -x" narrows it
 	@$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(STAMP) ## Kill, restart and spoil everything for minutes, then count; ARGS="--events 300 --seconds 30" shortens it
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 check: $(STAMP) ## Format, lint, types, import contracts, and that requirements.lock is current
 	@echo "format"; $(BIN)/ruff format --check --quiet . || { echo "  to repair: $(BIN)/ruff format ."; exit 1; }

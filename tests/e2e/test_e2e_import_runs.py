@@ -411,7 +411,7 @@ async def test_a_cancelled_import_ends_with_cancelled_and_keeps_what_it_wrote(la
         end = await running.answer(request, *ENDS)
         assert end.type == "economic.import.cancelled"
         written = end.data.counts["customers"].created
-        assert 0 < written
+        assert written > 0
         assert written <= await running.value("select count(*) from pike.customers")
 
 

@@ -145,6 +145,17 @@ async def refresh(
     return await requests.refresh(workspace, entity, number, document, wait_s, as_json)
 
 
+@cli.command()
+@click.option("--workspace", "-w", metavar="W", help="Only this workspace.")
+@AS_JSON
+@command
+async def reconcile(workspace: str | None, as_json: bool) -> int | None:
+    """Prove that nothing was lost or doubled: events against outcomes, pushed invoices against e-conomic."""
+    from worker.cli import reconcile as proof
+
+    return await proof.reconcile(workspace, as_json)
+
+
 @cli.group()
 def dead() -> None:
     """Dead letters: what could not be done, why, and what to do."""

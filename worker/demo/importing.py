@@ -63,7 +63,8 @@ async def _sums(story: Story, pike: Pike, running: Stack) -> None:
     """Compare booked invoices per currency and year with e-conomic's own state, to the øre."""
     rows = await pike.rows(
         """select currency, extract(year from issue_date)::int as year, count(*)::int as count,
-                  sum(net_amount) as net, sum(vat_amount) as vat, sum(gross_amount) as gross, sum(remainder) as remainder
+                  sum(net_amount) as net, sum(vat_amount) as vat, sum(gross_amount) as gross,
+                  sum(remainder) as remainder
            from pike.invoices where booked_number is not null group by 1, 2"""
     )
     ours = {(r["currency"], r["year"]): (r["count"], r["net"], r["vat"], r["gross"], r["remainder"]) for r in rows}

@@ -89,6 +89,16 @@ async def _all_is_quiet(story: Story, pike: Pike) -> None:
     story.equal("events unfinished", unfinished, 0)
     story.equal("answers not yet published", status["outbox"]["count"], 0)
     story.equal("open dead letters", sum(row["count"] for row in status["dead_letters"]), 0)
+    proof = await pike.command_json("reconcile")
+    pushed = proof["invoices"][0]
+    story.equal(
+        "invoices pushed, and found in e-conomic by their reference", pushed["in_ledger"], pushed["in_economic"]
+    )
+    story.claim(
+        "the zero-loss proof holds (B2)",
+        proof["lost"] == proof["double"] == 0,
+        f"{sum(proof['events'].values())} events received, lost {proof['lost']}, double {proof['double']}",
+    )
     doctor = await pike.command_json("doctor")
     story.claim("doctor finds nothing", doctor["ok"], f"{len(doctor['checks'])} checks")
     story.say("completion events seen on pike.events:")

@@ -7,7 +7,7 @@ ways give equal values; trailing zeros (``1.380000``) carry no meaning and are n
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -16,6 +16,7 @@ _MAX_WHOLE = 60
 _TO_ZERO = bytes.maketrans(b"123456789.", b"0" * 10)
 _LONG_NUMBER = b"0" * 17
 """15 digits and a point are 16 characters; what has more may not survive as a binary float."""
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -70,6 +71,23 @@ def split_list(body: bytes, name: str) -> tuple[list[tuple[Any, str]], dict[str,
     if end != len(text) or records is None:
         raise ValueError(f"no complete object with a list {name!r}")
     return records, others
+
+
+def broken_text(value: Any, raw: str) -> str | None:
+    """Return where a value read from ``raw`` holds half a character (``\\ud800`` alone), which nothing can store."""
+    return _broken(value, "") if _SURROGATE.search(raw) else None
+
+
+def _broken(value: Any, where: str) -> str | None:
+    if isinstance(value, str):
+        return where if any("\ud800" <= character <= "\udfff" for character in value) else None
+    inside: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        inside = value.items()
+    elif isinstance(value, list | tuple):
+        inside = enumerate(value)
+    found = (_broken(item, f"{where}.{name}" if where else str(name)) for name, item in inside)
+    return next((path for path in found if path is not None), None)
 
 
 def _records(text: str, position: int) -> tuple[list[tuple[Any, str]], int]:

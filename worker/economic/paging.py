@@ -14,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 
 from schemas.base import EconomicIn
 from schemas.problem import Cause
-from worker.economic.decoding import decode, needs_care, split_list
+from worker.economic.decoding import broken_text, decode, needs_care, split_list
 from worker.economic.sentences import unavailable
 from worker.errors import refused
 
@@ -117,18 +117,21 @@ def parse_cursor(body: bytes, model: type[T], key: Callable[[T], object], what: 
 
 def parse_one(body: bytes, model: type[T], what: str) -> T:
     """Read one document. Raises ``Unavailable`` when it is no JSON object, ``Refused`` when a field cannot be read."""
-    try:
-        if needs_care(body):
-            return model.model_validate(decode(body))
-        return model.model_validate_json(body)
-    except (ValueError, RecursionError) as exc:  # pydantic's ValidationError is a ValueError
-        reason = why(exc) if isinstance(exc, ValidationError) else ""
+    if not needs_care(body):
+        try:
+            return model.model_validate_json(body)
+        except ValidationError:
+            pass  # the reason is found below, where a character nothing depends on is forgiven
     try:
         document = decode(body)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         raise unavailable(f"{what}: the answer is not a complete JSON object ({len(body)} bytes)")
+    try:
+        return _validated(document, body.decode("utf-8-sig"), model)
+    except _Unreadable as exc:
+        reason = str(exc)
     raise refused(
         Cause.INVALID_RECORD,
         f"e-conomic's record cannot be read ({what}: {reason}).",
@@ -174,10 +177,25 @@ def _one_by_one(records: Sequence[tuple[Any, str]], model: type[T]) -> tuple[lis
     rejects: list[Reject] = []
     for record, raw in records:
         try:
-            items.append(model.model_validate(record))
-        except ValidationError as exc:
-            rejects.append(Reject(_number_of(record), why(exc), raw[:MAX_RAW]))
+            items.append(_validated(record, raw, model))
+        except _Unreadable as exc:
+            rejects.append(Reject(_number_of(record), str(exc), raw[:MAX_RAW]))
     return items, tuple(rejects)
+
+
+class _Unreadable(Exception):
+    """A record does not fit its model; the text says which field and why."""
+
+
+def _validated(record: Any, raw: str, model: type[T]) -> T:
+    try:
+        item = model.model_validate(record)
+    except ValidationError as exc:
+        raise _Unreadable(why(exc)) from None
+    broken = broken_text(item.model_dump(by_alias=True), raw)
+    if broken is not None:
+        raise _Unreadable(f"{broken}: the text holds half a character")
+    return item
 
 
 def _check(asked: Asked, stated: _Pagination, results: int, count: int) -> bool:
@@ -214,7 +232,7 @@ def _number_of(record: Any) -> str | None:
         for name in _NUMBERS:
             value = record.get(name)
             if isinstance(value, int | str) and not isinstance(value, bool):
-                return str(value)[:50]
+                return str(value)[:50].encode("utf-8", "replace").decode()  # it may be what is broken
     return None
 
 

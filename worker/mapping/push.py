@@ -76,12 +76,16 @@ def to_economic(
     )
 
 
+MARKER = "Pike "
+"""How the reference of every invoice that Pike made begins."""
+
+
 def reference_for(agreement_number: int, invoice_id: UUID) -> str:  # noqa: ARG001
     """Return the marker for ``references.other``: always the same for one invoice, found again by equality (B1).
 
     It is printed on the invoice, so it is short. The agreement is not in it: the look-up is made within one.
     """
-    return f"Pike {invoice_id}"
+    return f"{MARKER}{invoice_id}"
 
 
 def expected_totals(lines: Sequence[RequestedLine]) -> ExpectedTotals:

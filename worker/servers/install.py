@@ -22,7 +22,7 @@ def install(packages: Sequence[str], announce: Callable[[str], None]) -> None:
         )
     command = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
     if os.geteuid() != 0:
-        raise ServersUnavailable(f"{' and '.join(packages)} are not installed. Type: sudo sh -c '{command}'")
+        raise ServersUnavailable(f"not installed: {' and '.join(packages)}. Type: sudo sh -c '{command}'")
     announce(f"installing {', '.join(packages)}")
     with tempfile.TemporaryDirectory(prefix="pike-apt-") as folder:
         policy = _without_starting_services(Path(folder))

@@ -153,6 +153,37 @@ def test_many_faults_in_one_record_are_summed_up() -> None:
     assert reject.reason.endswith("and 1 more")
 
 
+@pytest.mark.parametrize("other", ["1", "0.12345678901234567"])
+def test_half_a_character_rejects_its_record_unless_nobody_reads_it(other: str) -> None:
+    records = (
+        '{"customerNumber":1,"address":"halv\\ud800"},{"customerNumber":2,"address":"hel\\ud83d\\ude00","x":'
+        f'{other}}},{{"customerNumber":3,"website":"\\uDFFF","x":{other}}}'
+    )
+    body = json.dumps(page([None] * 3) | {"collection": "R"}).replace('"R"', f"[{records}]").encode()
+    parsed = customers(body)
+    assert [(c.customer_number, c.address) for c in parsed.items] == [(2, "hel\U0001f600"), (3, None)]
+    (reject,) = parsed.rejects
+    assert reject.external_number == "1"
+    assert reject.reason.startswith("address: ")
+    assert "halv\\ud800" in reject.raw
+    reject.raw.encode()
+    one = json.dumps({"customerNumber": 3, "website": "\udfff", "x": 1}).encode()
+    assert parse_one(one, EconomicCustomer, "customer 3").customer_number == 3
+    with pytest.raises(Refused) as caught:
+        parse_one(json.dumps({"customerNumber": 3, "name": "\udfff", "x": 1}).encode(), EconomicCustomer, "customer 3")
+    assert caught.value.problem.fields == ["name"]
+
+
+def test_a_broken_number_is_shown_with_a_mark() -> None:
+    parsed = parse_legacy(
+        bytes_of(page([None])).replace(b"null", b'{"productNumber":"a\\ud800"}'),
+        EconomicProduct,
+        lambda p: p.product_number,
+        FIRST,
+    )
+    assert [reject.external_number for reject in parsed.rejects] == ["a?"]
+
+
 # --- pages that are not what was asked for ------------------------------------------------------------------
 
 

@@ -96,7 +96,7 @@ def test_an_ordinary_user_without_the_packages_is_told_the_exact_command(
     with pytest.raises(ServersUnavailable) as refused, provide():
         pass
     assert str(refused.value) == (
-        "rabbitmq-server and postgresql are not installed. Type: sudo sh -c "
+        "not installed: rabbitmq-server and postgresql. Type: sudo sh -c "
         "'apt-get update && apt-get install -y --no-install-recommends rabbitmq-server postgresql'"
     )
 

@@ -85,6 +85,11 @@ class BookedCalls(LineCalls):
         found = await self._all(BOOKED, expression, what="invoices by reference")
         return [invoice for invoice in found if invoice.references.other == reference]
 
+    async def booked_with_reference(self, beginning: str) -> list[EconomicBooked]:
+        """Booked invoices whose ``references.other`` begins with this, without lines; for reconciling."""
+        found = await self._all(BOOKED, filters.contains("references.other", beginning), what="invoices by marker")
+        return [invoice for invoice in found if (invoice.references.other or "").startswith(beginning)]
+
     async def booked_totals(self) -> BookedTotals:
         """e-conomic's own count and net sum of all booked invoices, in the base currency."""
         return await self._one("/invoices/totals/booked", BookedTotals, "the totals of booked invoices", "totals")

@@ -44,6 +44,11 @@ class DraftCalls(LineCalls):
         found = await self._all(DRAFTS, expression, what="drafts by reference")
         return [draft for draft in found if draft.references.other == reference]
 
+    async def drafts_with_reference(self, beginning: str) -> list[EconomicDraft]:
+        """Drafts whose ``references.other`` begins with this, without lines; for reconciling."""
+        found = await self._all(DRAFTS, filters.contains("references.other", beginning), what="drafts by marker")
+        return [draft for draft in found if (draft.references.other or "").startswith(beginning)]
+
     async def create_draft(self, body: bytes, idempotency_key: str) -> EconomicDraft:
         """Create a draft with its lines, in one atomic request. Raises ``OutcomeUnknown`` when the answer was lost."""
         return await self._write(
