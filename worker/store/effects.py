@@ -44,6 +44,16 @@ async def find_all(connection: Connection, agreement: int, subject_id: UUID) -> 
     return {row["step"]: Effect(**row) for row in rows}
 
 
+async def any_open(connection: Connection, subject_id: UUID) -> bool:
+    """Return whether something was sent, or about to be, of which nobody knows yet what became of it."""
+    return bool(
+        await connection.fetchval(
+            "select exists (select 1 from economic.effects where subject_id = $1 and state in ('intent', 'unknown'))",
+            subject_id,
+        )
+    )
+
+
 async def intend(
     connection: Connection,
     *,
