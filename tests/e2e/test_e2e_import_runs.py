@@ -150,6 +150,18 @@ async def test_another_workspaces_products_stay_active(running: Harness) -> None
 
 
 @pytest.mark.requirement("R11")
+async def test_products_of_an_agreement_the_workspace_left_are_deactivated(
+    running: Harness, sandbox: Sandbox, agreement: Agreement
+) -> None:
+    await running.import_all("products")
+    other = sandbox.add_agreement(SeedSize(customers=1, products=2, invoices=0, drafts=0))
+    await running.connect(agreement=other)
+    await running.import_all("products")
+    left = await running.rows("select distinct agreement_number from pike.products where active")
+    assert left == [{"agreement_number": other.number}]
+
+
+@pytest.mark.requirement("R11")
 async def test_a_re_run_touches_no_linked_product(running: Harness) -> None:
     await running.import_all("products")
     before = await running.rows("select id, active, updated_at from pike.products order by id")

@@ -8,7 +8,7 @@ from harness import WORKSPACE, Harness
 
 from worker.sandbox import Agreement
 
-pytestmark = pytest.mark.requirement("B11")
+pytestmark = pytest.mark.requirement("B11", "F16")
 
 
 async def own_customer(running: Harness, name: str, **fields: str) -> UUID:
