@@ -134,7 +134,7 @@ async def test_our_own_answers_are_not_requests(running: Harness) -> None:
 @pytest.mark.requirement("F12")
 async def test_a_rate_limit_burns_no_attempt(running: Harness, sandbox: Sandbox) -> None:
     number = str(next(iter(running.agreement.customers)).number)
-    sandbox.add_fault("status", path="/customers/", status=429, retry_after=3, times=3)
+    sandbox.add_fault("status", path="/customers/", status=429, retry_after=3, times=1)
     event_id = await running.publish(REFRESH, {"entity": "customer", "external_number": number})
     await running.answer(event_id, COMPLETED, timeout_s=60)
     rows = await running.rows("select attempts, snoozes from economic.inbox where event_id = $1", event_id)
