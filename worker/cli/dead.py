@@ -57,7 +57,7 @@ async def show(letter_id: str, as_json: bool) -> int:
         ("Received", str(letter.received_at)),
         ("Attempts", str(letter.attempts)),
         ("State", letter.state),
-        ("For engineers", letter.detail or None),
+        ("For engineers", letter.detail if letter.detail != problem.get("user_message") else None),
     ):
         if value:
             click.echo(f"{label:<15}{value}")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support import eventually
 
-from worker.servers import PrivatePostgres, PrivateRabbitMQ, ServersUnavailable, docker, process, provide
+from worker.servers import PrivatePostgres, PrivateRabbitMQ, ServersUnavailable, docker, provide
 from worker.servers import provide as provide_function
 from worker.servers.process import Folder, free_port
 
@@ -119,7 +119,7 @@ def test_a_free_port_can_be_bound_and_lies_below_the_ephemeral_range() -> None:
 
 def test_no_free_port_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setattr(process.secrets, "randbelow", lambda _below: taken.getsockname()[1] - 20_000)
+        monkeypatch.setattr("secrets.randbelow", lambda _below: taken.getsockname()[1] - 20_000)
         with pytest.raises(ServersUnavailable, match="no free port"):
             free_port()
 

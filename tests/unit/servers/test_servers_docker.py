@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 # Beside this file, whose folder pytest puts on the path
-from engine import Engine, engine
+from servers_engine import Engine, engine
 from testcontainers.core.config import ConnectionMode, testcontainers_config
 from testcontainers.core.container import Reaper
 
