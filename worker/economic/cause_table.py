@@ -54,7 +54,7 @@ def _without_value(finding: Finding) -> Explained:
 def _gone(finding: Finding) -> Explained:
     thing = field_name(finding) or "something this refers to"
     message = f"{on_line(finding)}{thing}{shown(finding)} {_GONE} in e-conomic."
-    return Cause.REFUSED_BY_ECONOMIC, message, _choose(finding)
+    return Cause.REFUSED_BY_ECONOMIC, message, _choose(finding, "another")
 
 
 def _decimals(finding: Finding) -> Explained:
@@ -64,11 +64,17 @@ def _decimals(finding: Finding) -> Explained:
     return Cause.TOO_MANY_DECIMALS, message, _ROUND
 
 
-def _choose(finding: Finding) -> str:
+def _choose(finding: Finding, which: str = "the") -> str:
     thing = field_name(finding)
-    what = f"Choose another {thing}" if thing else "Correct it"
+    what = f"Choose {which} {thing}" if thing else "Correct it"
     return f"{what} in e-conomic or in the connection's settings in Pike, then send it again."
 
+
+DRAFT_MAY_BE_BOOKED = (
+    "Import invoices in Pike to find it if it was booked. If it was deleted, unlock the invoice in Pike or send it "
+    "again."
+)
+"""Remedy for a draft that is not there: nothing tells a deleted one from one that somebody booked by hand."""
 
 _GONE = "does not exist"
 _ACCOUNT = "Correct the chart of accounts or the product group in e-conomic; the accounting period is not the cause."
@@ -118,7 +124,14 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("E07150", _names(Cause.ACCOUNT_UNUSABLE, "finance account", _GONE, _ACCOUNT)),
     _rule("E07080", _names(Cause.PAYMENT_TERMS_UNUSABLE, "payment terms", "do not exist", _TERMS)),
-    _rule("E07180", _says(Cause.PAYMENT_TERMS_UNUSABLE, "the payment terms have another type by now.", _TERMS)),
+    _rule(
+        "E07180",
+        _says(
+            Cause.PAYMENT_TERMS_UNUSABLE,
+            "the payment terms have another type in e-conomic than Pike knows.",
+            "Connect the agreement again in Pike, which reads the payment terms anew, or choose other payment terms.",
+        ),
+    ),
     _rule(
         "E06000",
         _names(
@@ -172,7 +185,11 @@ RULES: tuple[Rule, ...] = (
     _rule("E06000", _names(Cause.ACCOUNT_UNUSABLE, "finance account", _GONE, _ACCOUNT), "account", "accountnumber"),
     _rule(
         "E06000",
-        _names(Cause.DRAFT_DELETED, "draft", _GONE, "Unlock the invoice in Pike, or send it again."),
+        lambda finding: (
+            Cause.DRAFT_DELETED,
+            f"draft{shown(finding)} {_GONE} in e-conomic: it was deleted there, or booked already.",
+            DRAFT_MAY_BE_BOOKED,
+        ),
         "draftinvoice",
         "draftinvoicenumber",
     ),
@@ -217,3 +234,11 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule("E03040", _says(Cause.MODULE_MISSING, "the agreement lacks a module of e-conomic that this needs.", _MODULE)),
 )
+
+
+def rule_for(finding: Finding) -> Rule | None:
+    """Return the first row that fits an error, or ``None``."""
+    for rule in RULES:
+        if finding.code == rule.code and (not rule.properties or finding.subject in rule.properties):
+            return rule
+    return None

@@ -7,7 +7,7 @@ published JSON Schemas.
 from collections.abc import Iterable, Sequence
 
 from schemas.problem import Cause
-from worker.economic.cause_table import RULES, Explained
+from worker.economic.cause_table import Explained, rule_for
 from worker.economic.findings import Finding
 from worker.economic.wording import field_name, on_line, sentence
 
@@ -23,14 +23,13 @@ def explain(findings: Sequence[Finding], what: str) -> tuple[Finding, Explained]
     known = [(finding, found) for finding in findings if (found := _explained(finding)) is not None]
     if not known:
         return findings[0], _unknown(findings[0], what)
-    messages = list(dict.fromkeys(message for _, (_, message, _) in known))
-    listed = messages[:MAX_LISTED]
-    unsaid = len(messages) - len(listed) + len(findings) - len(known)
-    if unsaid:
-        listed.append(f"And {unsaid} more.")
-    remedies = dict.fromkeys(remedy for _, (_, _, remedy) in known[:MAX_LISTED])
+    said = {message: remedy for _, (_, message, remedy) in known}
+    listed = list(said)[:MAX_LISTED]
+    remedies = dict.fromkeys(said[message] for message in listed)
+    unsaid = len(said) - len(listed) + len(findings) - len(known)
+    more = [f"And {unsaid} more."] if unsaid else []
     decisive, (cause, _, _) = known[0]
-    return decisive, (cause, " ".join(listed), " ".join(remedies))
+    return decisive, (cause, " ".join([*listed, *more]), " ".join(remedies))
 
 
 def fields_of(findings: Iterable[Finding]) -> list[str]:
@@ -39,18 +38,12 @@ def fields_of(findings: Iterable[Finding]) -> list[str]:
 
 
 def _explained(finding: Finding) -> Explained | None:
-    found = _by_table(finding) or _too_long(finding)
+    rule = rule_for(finding)
+    found = rule.explain(finding) if rule else _too_long(finding)
     if found is None:
         return None
     cause, message, remedy = found
     return cause, sentence(message), remedy
-
-
-def _by_table(finding: Finding) -> Explained | None:
-    for rule in RULES:
-        if finding.code == rule.code and (not rule.properties or finding.subject in rule.properties):
-            return rule.explain(finding)
-    return None
 
 
 _LIMITS: dict[str, int] = {
@@ -83,7 +76,7 @@ def _too_long(finding: Finding) -> Explained | None:
     size = f"{len(finding.value)} of at most {limit} characters"
     return (
         Cause.TEXT_TOO_LONG,
-        f"{on_line(finding)}the text in {field_name(finding)} is too long for e-conomic: {size}.",
+        f"{on_line(finding)}the {field_name(finding)} is too long for e-conomic: {size}.",
         "Shorten the text in Pike and send it again. Pike never cuts a text by itself.",
     )
 
@@ -93,5 +86,5 @@ def _unknown(finding: Finding, what: str) -> Explained:
     return (
         Cause.REFUSED_BY_ECONOMIC,
         f"e-conomic refused this ({what}{': ' if about else ''}{about}).",
-        "Change it in Pike to what e-conomic allows, then send it again. Its support finds the call by the log id.",
+        "Change it in Pike to what e-conomic allows, then send it again. e-conomic's support finds it by the log id.",
     )

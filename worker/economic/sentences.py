@@ -29,7 +29,7 @@ _REVOKED = Problem(
 
 _OUTCOME_UNKNOWN = Problem(
     cause=Cause.OUTCOME_UNKNOWN,
-    user_message="e-conomic did not answer, so it is not known yet whether it took this. Checking e-conomic.",
+    user_message="e-conomic gave no clear answer, so it is not known yet whether it took this. Checking e-conomic.",
     remedy="Nothing has to be done: Pike looks it up by its reference and never sends it twice.",
     final=False,
 )

@@ -12,6 +12,17 @@ _MAX_DIGITS = 15
 _CENT = Decimal("0.01")
 _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ABBREVIATIONS = {"vat": "VAT", "ean": "EAN", "zip": "ZIP"}
+_SPOKEN = {
+    "corporateidentificationnumber": "company registration number",
+    "discountpercentage": "discount",
+    "heading": "title",
+    "other": "reference",
+    "textline1": "first text",
+    "textline2": "second text",
+    "unitnetprice": "unit price",
+    "vatnumber": "VAT number",
+}
+"""Fields whose name in e-conomic's API says nothing to a reader; Pike's own word where it has one."""
 
 
 def sentence(text: str) -> str:
@@ -34,8 +45,10 @@ def shown(finding: Finding) -> str:
 
 
 def field_name(finding: Finding) -> str:
-    """Return the field in words: ``unitNetPrice`` → ``unit net price``, ``vatZone.vatZoneNumber`` → ``VAT zone``."""
+    """Return the field in words: ``unitNetPrice`` → ``unit price``, ``vatZone.vatZoneNumber`` → ``VAT zone``."""
     name = next((part for part in reversed(finding.where) if isinstance(part, str)), "") or finding.name or ""
+    if name.lower() in _SPOKEN:
+        return _SPOKEN[name.lower()]
     words = _CAPITAL.sub(" ", name).lower().split()
     if len(words) > 1 and words[-1] == "number":
         words.pop()

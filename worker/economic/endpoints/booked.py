@@ -6,6 +6,7 @@ from datetime import date
 from schemas.invoice import BookedTotals, EconomicBooked
 from schemas.problem import Cause
 from worker.economic import filters
+from worker.economic.cause_table import DRAFT_MAY_BE_BOOKED
 from worker.economic.endpoints.calls import PAGE_SIZE, Listing, or_none, parts
 from worker.economic.endpoints.lines import BOOKED_LINES, LineCalls, LinesByNumber, within
 from worker.economic.keys import path_key
@@ -19,7 +20,7 @@ UNPAID = Listing("/invoices/unpaid", EconomicBooked, lambda b: b.number, "unpaid
 _NO_DRAFT = {
     "cause": Cause.DRAFT_DELETED,
     "user_message": "The draft of this invoice does not exist in e-conomic: it was deleted there, or booked already.",
-    "remedy": "Import invoices in Pike to find it if it was booked. If it was deleted, send the invoice again.",
+    "remedy": DRAFT_MAY_BE_BOOKED,
 }
 
 
