@@ -332,14 +332,14 @@ def _received(delivery: Delivery, event: Envelope[Any], owner: str) -> Received:
         workspace_id=event.workspace_id,
         lane=delivery.lane.value,
         body=delivery.body,
-        body_hash=_meaning(event),
+        body_hash=meaning(event),
         content_type=delivery.content_type,
         headers=_texts(delivery.headers),
         owner=owner,
     )
 
 
-def _meaning(event: Envelope[Any]) -> bytes:
+def meaning(event: Envelope[Any]) -> bytes:
     """Fingerprint of what an event asks for. A publisher that repeats it with another time stamp means the same."""
     text = "\x1f".join((event.type, event.workspace_id, event.data.model_dump_json()))
     return hashlib.sha256(text.encode()).digest()
