@@ -8,7 +8,8 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# Names this folder: an environment that was copied or moved with the checkout still points to the old place
+STAMP := $(VENV)/.installed-$(shell pwd -P | cksum | cut -d ' ' -f 1)
 # Empty means everything. Example: make test ARGS="tests/unit -x"
 ARGS ?=
 
@@ -45,4 +46,5 @@ lock: $(STAMP) ## Write requirements.lock anew from pyproject.toml (needs a pack
 
 $(STAMP): pyproject.toml requirements.lock deploy/venv.sh
 	@sh deploy/venv.sh $(VENV)
+	@rm -f $(VENV)/.installed*
 	@touch $@

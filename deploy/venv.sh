@@ -19,6 +19,12 @@ find_python() {
   return 1
 }
 
+# Its programs name their Python by its full path, so one that was copied or moved here is of no use. A link to an
+# environment elsewhere is somebody's wish.
+was_made_here() {
+  [ -L "$venv" ] || grep -qF "$(pwd -P)/$venv/bin/" "$venv/bin/pip" 2>/dev/null
+}
+
 # Debian ships Python without venv's installer; its package has the version in its name.
 install_debian_venv() {
   version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -31,7 +37,7 @@ install_debian_venv() {
     return 1
   fi
   echo "installing python$version-venv (Debian keeps it apart from Python)"
-  output=$(apt-get update -qq 2>&1 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "python$version-venv" 2>&1) || {
+  output=$(apt-get update -qq 2>&1 && DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 install -y -qq "python$version-venv" 2>&1) || {
     echo "$output" >&2
     return 1
   }
@@ -45,7 +51,7 @@ make_venv() {
   "$python" -m venv --clear "$venv"
 }
 
-if ! is_new_enough "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+if ! is_new_enough "$venv/bin/python" || ! was_made_here || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
   python=$(find_python) || {
     echo "Python 3.11 or newer is needed, and none was found as python3, python3.13, python3.12 or python3.11." >&2
     exit 1

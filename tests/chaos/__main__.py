@@ -1,4 +1,4 @@
-"""``make chaos``: prints what was injected and survived; the last line is one JSON object; exit 1 unless all is well."""
+"""``make chaos``: what was injected and survived; the last line is one JSON object; exit 1 when not all is well."""
 
 import argparse
 import asyncio
@@ -45,9 +45,8 @@ async def chaos(plan: Plan, *, quiet: bool) -> int:
             await run.start_worker()
         for kind, fault in plan.fault_rules():
             run.sandbox.add_fault(kind, **fault)
-        say(
-            f"{plan.events} events over {plan.workspaces} workspaces, {plan.fault_share:.0%} API faults, seed {plan.seed}"
-        )
+        share = f"{plan.fault_share:.0%}"
+        say(f"{plan.events} events, {plan.workspaces} workspaces, {share} API faults, seed {plan.seed}")
         collecting = asyncio.create_task(run.answers.collect())
         tormenting = asyncio.create_task(torment(run))
         await publish_all(run, known)

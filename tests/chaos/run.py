@@ -25,12 +25,14 @@ from worker.broker.publisher import Outgoing
 from worker.clock import SystemClock
 from worker.errors import BrokerError
 from worker.handlers.connect import connect
-from worker.sandbox import Sandbox, SeedSize
+from worker.sandbox import Agreement, Sandbox, SeedSize
 from worker.servers import Servers, provide
 from worker.settings import PREFIX, Settings, load
 from worker.store import migrate
 
 Say = Callable[[str], None]
+
+SMALL = SeedSize(customers=6, products=6, invoices=4, drafts=1)
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Run:
                 env={**os.environ, **self.environment},
                 stdin=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
-            )  # fmt: skip
+            )
         )
 
 
@@ -71,7 +73,7 @@ async def stage(plan: Plan, say: Say) -> AsyncIterator[Run]:
     context = provide(announce=say, durable=True)
     servers = await loop.run_in_executor(None, context.__enter__)
     try:
-        async with Sandbox(seed=plan.seed, size=SeedSize(customers=6, products=6, invoices=4, drafts=1)) as sandbox:
+        async with Sandbox(seed=plan.seed, size=SMALL) as sandbox:
             environment = _environment(servers, sandbox)
             settings = load(environment)
             await migrate.migrate(servers.database_url)
@@ -124,9 +126,7 @@ async def prepare(run: Run) -> dict[str, dict[str, list[Any]]]:
         database = await asyncpg.connect(run.servers.database_url, server_settings={"pike_economic.writer": "worker"})
         for index in range(run.plan.workspaces):
             workspace = f"ws{index:02}"
-            agreement = run.sandbox.agreements[0] if index == 0 else run.sandbox.add_agreement(
-                size=SeedSize(customers=6, products=6, invoices=4, drafts=1), seed=run.plan.seed + index
-            )  # fmt: skip
+            agreement = run.sandbox.agreements[0] if index == 0 else _another(run, index)
             await connect(
                 kit.database, kit.client, kit.vault, kit.clock,
                 workspace_id=workspace, grant=SecretStr(agreement.grant_token),
@@ -142,6 +142,10 @@ async def prepare(run: Run) -> dict[str, dict[str, list[Any]]]:
             }
         await database.close()
     return known
+
+
+def _another(run: Run, index: int) -> Agreement:
+    return run.sandbox.add_agreement(size=SMALL, seed=run.plan.seed + index)
 
 
 async def _link(
@@ -250,7 +254,7 @@ async def _revoke(run: Run) -> None:
 
 
 async def _restore(run: Run) -> None:
-    """Restore the grant and reconnect, which releases what was parked; e-conomic may be failing, so try until it goes."""
+    """Restore the grant and reconnect, which releases what was parked; tried until e-conomic lets it through."""
     index = 1 % len(run.sandbox.agreements)
     agreement = run.sandbox.agreements[index]
     agreement.restore()

@@ -1,18 +1,41 @@
 """What every end-to-end test stands on: a small local e-conomic, and a whole worker connected to it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
+from functools import partialmethod
 
+import asyncpg
 import pytest
+from e2e_kit import SMALL, Launch, SmallPages
 from harness import Harness, harness
 from meddler import Meddler
+from support import Databases
 
-from worker.sandbox import Agreement, Sandbox, SeedSize
+from worker.economic.endpoints import EconomicApi
+from worker.sandbox import Agreement, Sandbox
 
-SMALL = SeedSize(customers=16, products=14, invoices=48, drafts=6)
-"""Large enough for every quirk of the seed (credit notes, text lines, a deleted customer), imported in a blink."""
+_EMPTY = """do $$ declare name text; begin
+    set local session_replication_role = replica;  -- no triggers, no order of tables to mind
+    for name in select format('%I.%I', schemaname, tablename) from pg_tables where schemaname in ('economic', 'pike')
+    loop execute 'delete from ' || name; end loop;
+end $$"""
 
-Launch = Callable[..., AbstractAsyncContextManager[Harness]]
+
+@pytest.fixture(scope="module")
+def module_database_url(databases: Databases) -> Iterator[str]:
+    """The module's own database: cloning one takes longer than most imports."""
+    url = databases.create(migrated=True)
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+async def migrated_database_url(module_database_url: str) -> str:
+    """The module's database, emptied."""
+    connection = await asyncpg.connect(module_database_url)
+    await connection.execute(_EMPTY)
+    await connection.close()
+    return module_database_url
 
 
 @pytest.fixture
@@ -47,6 +70,17 @@ async def running(launch: Launch) -> AsyncIterator[Harness]:
     async with launch() as running:
         await running.connect()
         yield running
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> SmallPages:
+    """Let imports ask for pages of so many records, so that a small agreement takes many."""
+
+    def ask_for(size: int) -> None:
+        for name in ("product_pages", "customer_pages", "draft_pages", "booked_pages"):
+            monkeypatch.setattr(EconomicApi, name, partialmethod(getattr(EconomicApi, name), page_size=size))
+
+    return ask_for
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A go-between in front of the local e-conomic that lies on purpose: other page sizes, broken records, false totals.
+"""A go-between in front of the local e-conomic that lies on purpose: broken records, false totals.
 
 It knows nothing of the worker and nothing of the sandbox but its address.
 """
@@ -16,13 +16,12 @@ Change = Callable[[dict[str, Any], str], None]
 
 
 class Meddler:
-    """Forwards everything. ``page_size`` asks for smaller pages, ``on`` changes JSON answers, ``before`` acts first."""
+    """Forwards everything; ``on`` and ``edit`` change JSON answers, ``before`` acts on the books first."""
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
         self._changes: list[tuple[re.Pattern[str], Change]] = []
         self._befores: list[tuple[re.Pattern[str], Callable[[str], None]]] = []
-        self.page_size: int | None = None
         self.url = ""
 
     def on(self, path: str, change: Change) -> None:
@@ -64,8 +63,6 @@ class Meddler:
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
-        if self.page_size is not None:
-            query = re.sub(r"\bpagesize=\d+", f"pagesize={self.page_size}", query)
         for pattern, act in self._befores:
             if pattern.search(path):
                 act(query)

@@ -8,7 +8,7 @@ from harness import WORKSPACE, Harness
 
 from worker.sandbox import Agreement
 
-pytestmark = pytest.mark.requirement("B11")
+pytestmark = pytest.mark.requirement("B11", "F16")
 
 
 async def own_customer(running: Harness, name: str, **fields: str) -> UUID:
@@ -126,7 +126,8 @@ async def test_a_refresh_does_not_guess_either(running: Harness, agreement: Agre
 async def test_a_customer_of_another_workspace_is_no_candidate(running: Harness, agreement: Agreement) -> None:
     agreement.change_customer(2, cvr="87654321")
     foreign = await running.value(
-        "insert into pike.customers (workspace_id, name, vat_number) values ('ws-other', 'Fremmed', '87654321') returning id"
+        """insert into pike.customers (workspace_id, name, vat_number) values ('ws-other', 'Fremmed', '87654321')
+           returning id"""
     )
     await running.import_all("customers")
     assert await number_of(running, foreign) is None

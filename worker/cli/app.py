@@ -21,7 +21,7 @@ def cli() -> None:
 @cli.command()
 @command
 async def run() -> int | None:
-    """Run the worker until it is stopped; more copies share the load."""
+    """Run the worker; more copies share the load."""
     from worker.cli import running
 
     return await running.run()
@@ -41,7 +41,7 @@ async def migrate(as_json: bool) -> int | None:
 @AS_JSON
 @command
 async def doctor(as_json: bool) -> int | None:
-    """Verify settings, database, broker topology and API; print what is wrong and what to do."""
+    """Say what is wrong, and what to do about it."""
     from worker.cli import doctor as checks
 
     return await checks.doctor(as_json)
@@ -51,7 +51,7 @@ async def doctor(as_json: bool) -> int | None:
 @AS_JSON
 @command
 async def status(as_json: bool) -> int | None:
-    """Show queues, lag, connections, imports and dead letters on one screen."""
+    """Show whether all is well, on one screen."""
     from worker.cli import status as screen
 
     return await screen.status(as_json)
@@ -64,7 +64,7 @@ async def status(as_json: bool) -> int | None:
 @AS_JSON
 @command
 async def connect(workspace: str, grant_token: str, booking: str | None, as_json: bool) -> int | None:
-    """Connect a workspace to the agreement of a grant token, read from standard input."""
+    """Connect a workspace with a grant token."""
     from worker.cli import requests
 
     if grant_token != "-":  # noqa: S105  # not a token: tokens on a command line are seen by everybody
@@ -81,7 +81,7 @@ async def connect(workspace: str, grant_token: str, booking: str | None, as_json
 @AS_JSON
 @command
 async def disconnect(workspace: str, wait_s: float, as_json: bool) -> int | None:
-    """Close a workspace's connection: the grant is forgotten, the data stays."""
+    """Close a connection; the data stays."""
     from worker.cli import requests
 
     return await requests.disconnect(workspace, wait_s, as_json)
@@ -117,7 +117,10 @@ async def import_data(
     wait_s: float,
     as_json: bool,
 ) -> int | None:
-    """Import data from e-conomic and follow it to its end; all three kinds by default."""
+    """Import data and follow it to its end.
+
+    All three kinds by default.
+    """
     from worker.cli import requests
 
     return await requests.import_data(workspace, entities, changes, dry_run, wait_s, as_json)
@@ -139,7 +142,10 @@ async def refresh(
     wait_s: float,
     as_json: bool,
 ) -> int | None:
-    """Read one record again, by e-conomic's number or Pike's id, and show what changed."""
+    """Read one record again and show what changed.
+
+    NUMBER is e-conomic's number or Pike's id.
+    """
     from worker.cli import requests
 
     return await requests.refresh(workspace, entity, number, document, wait_s, as_json)
@@ -150,7 +156,11 @@ async def refresh(
 @AS_JSON
 @command
 async def reconcile(workspace: str | None, as_json: bool) -> int | None:
-    """Prove that nothing was lost or doubled: events against outcomes, pushed invoices against e-conomic."""
+    """Prove that nothing was lost or doubled.
+
+    Compares every event with its outcome and every pushed invoice with e-conomic.
+    Exit code 1 when one is lost or double.
+    """
     from worker.cli import reconcile as proof
 
     return await proof.reconcile(workspace, as_json)
@@ -158,7 +168,7 @@ async def reconcile(workspace: str | None, as_json: bool) -> int | None:
 
 @cli.group()
 def dead() -> None:
-    """Dead letters: what could not be done, why, and what to do."""
+    """List, show, try, replay and discard dead letters."""
 
 
 def _chosen(function: Any) -> Any:
@@ -199,7 +209,7 @@ async def dead_list(
 @AS_JSON
 @command
 async def dead_show(letter_id: str, as_json: bool) -> int | None:
-    """Show one dead letter: what happened, the remedy, the event, every attempt, what operators did."""
+    """Show one dead letter whole."""
     from worker.cli import dead as letters
 
     return await letters.show(letter_id, as_json)
@@ -220,7 +230,9 @@ async def dead_dry_run(
     limit: int,
     as_json: bool,
 ) -> int | None:
-    """Show which calls a replay would make, what exists already and what is still wrong; sends nothing.
+    """Show what a replay would do; sends nothing.
+
+    The calls it would make, what e-conomic and Pike have already, what is still wrong.
 
     Exit code 1 when something would fail again.
     """
@@ -258,7 +270,7 @@ async def dead_replay(
     sure: bool,
     as_json: bool,
 ) -> int | None:
-    """Send dead letters again, by id or by cause, workspace, type and group. Never doubles an invoice.
+    """Send dead letters again; never doubles an invoice.
 
     One id is sent at once. Several go as a campaign: 1, then 10, then the rest, each step after the outcomes of the one
     before, and no further when too many fail.
@@ -297,7 +309,7 @@ async def dead_discard(ids: tuple[str, ...], reason: str, as_json: bool) -> int 
 @click.option("--invoices", default=120, show_default=True)
 @command
 async def sandbox(host: str, port: int, seed: int, customers: int, products: int, invoices: int) -> int | None:
-    """Run the local e-conomic until it is stopped; prints addresses and (fake) tokens."""
+    """Run the local e-conomic until it is stopped."""
     from worker.sandbox import SeedSize, serve
 
     await serve(

@@ -159,7 +159,7 @@ def _print_letter(letter: DeadLetter, audit: Sequence[Entry], others: Sequence[D
         ("Given up", f"{_at(letter.buried_at)} after {letter.attempts} attempt{'' if letter.attempts == 1 else 's'}"),
         ("State", letter.state + closed),
         ("Reason", letter.closed_reason),
-        ("For engineers", letter.detail or None),
+        ("For engineers", letter.detail if letter.detail != problem.get("user_message") else None),
     ):
         if value:
             click.echo(f"{label:<15}{value}")

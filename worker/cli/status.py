@@ -34,6 +34,9 @@ def _print(figures: dict[str, Any]) -> None:
     click.echo(f"Outbox: {out['count']} to publish" + (f", oldest {out['oldest_s']} s" if out["count"] else "") + ".")
     if out["failing"]:
         click.echo(f"  {out['failing']} could not be published: {out['last_error']}")
+    if out["unheard"]:
+        types = ", ".join(out["unheard_types"])
+        click.echo(f"  {out['unheard']} answers wait for a listener; no queue is bound to {types}.")
     click.echo(f"Unknown outcomes: {figures['unknown_outcomes']}.\n")
     _section(
         figures["connections"],

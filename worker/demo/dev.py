@@ -10,12 +10,14 @@ from worker.bootstrap import tools
 from worker.demo.stack import stack
 from worker.handlers.connect import connect
 from worker.sandbox import SeedSize
+from worker.telemetry.logging import configure
 
 WORKSPACE = "dev"
 
 
 async def dev() -> int:
     """Run until SIGINT or SIGTERM."""
+    configure(level="WARNING")
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):

@@ -13,6 +13,7 @@ from worker.demo.pike import Pike
 from worker.demo.pushing import tell_failure, tell_lost_answer, tell_push
 from worker.demo.stack import Stack, stack
 from worker.sandbox import SeedSize
+from worker.telemetry.logging import configure
 
 WORKSPACE = "acme"
 SIZE = SeedSize(customers=2000, products=1000, invoices=5000, drafts=20, lines_per_invoice=3)
@@ -20,6 +21,7 @@ SIZE = SeedSize(customers=2000, products=1000, invoices=5000, drafts=20, lines_p
 
 async def tell() -> int:
     """Tell the whole story on a private stack. Returns the exit code."""
+    configure(level="WARNING")
     story = Story()
     story.step("A private stack: RabbitMQ, Postgres, a local e-conomic, one worker")
     async with stack(SIZE, story.say) as running:

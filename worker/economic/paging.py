@@ -1,7 +1,7 @@
 """Pages of both surfaces: parsed as a whole in Rust, record by record only where the whole fails.
 
-A record that breaks its model becomes a ``Reject`` and the page goes on. A page that is not what was asked for, or
-contradicts itself about how much there is, is ``Unavailable``: nothing may be decided on a part that passes for all.
+A record that breaks its model becomes a ``Reject`` and the page goes on. A page that is not what was asked for, or a
+look-up that contradicts itself about how much there is, is ``Unavailable``: no part may pass for all.
 """
 
 from collections.abc import Callable, Sequence
@@ -62,11 +62,16 @@ class Parsed(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which page was asked for, to compare the answer with."""
+    """Which page was asked for, to compare the answer with.
+
+    ``whole``: the list is decided on as it is, so each page must hold what the total says. Sweeps leave that to
+    whoever counts all pages: somebody may be working in the list meanwhile.
+    """
 
     what: str
     number: int
     size: int
+    whole: bool = True
 
 
 class _Pagination(EconomicIn):
@@ -96,7 +101,7 @@ def _adapter(envelope: type[BaseModel], name: str, model: type[BaseModel]) -> Ty
 def parse_legacy(body: bytes, model: type[T], key: Callable[[T], object], asked: Asked) -> Parsed[T]:
     """Read ``{collection, pagination}``. Of records with the same key on the page the last one counts.
 
-    Raises ``Unavailable`` when number of records, page size, position and total do not fit each other. Small
+    Raises ``Unavailable`` when what was asked for, position, total and number of records do not fit each other. Small
     registers come without pagination: they are whole.
     """
     page, items, rejects = _read(body, _LegacyPage, "collection", model, asked.what)
@@ -199,21 +204,26 @@ def _validated(record: Any, raw: str, model: type[T]) -> T:
 
 
 def _check(asked: Asked, stated: _Pagination, results: int, count: int) -> bool:
-    """Return whether pages follow. Raises ``Unavailable`` when the envelope contradicts the request or itself."""
-    if stated.page_size not in (None, asked.size) or stated.skip_pages not in (None, asked.number):
+    """Return whether pages follow. Raises ``Unavailable`` when the envelope contradicts the request or itself.
+
+    The service may give smaller pages than asked for; its own page size then counts.
+    """
+    size = asked.size if stated.page_size is None else stated.page_size
+    if not 1 <= size <= asked.size or stated.skip_pages not in (None, asked.number):
         raise unavailable(
             f"{asked.what}: asked for page {asked.number} of {asked.size} records, "
             f"got page {stated.skip_pages} of {stated.page_size}"
         )
-    expected = min(asked.size, max(0, results - asked.number * asked.size))
-    if count != expected:
-        raise unavailable(
-            f"{asked.what}: page {asked.number} holds {count} records, of {results} announced it should hold {expected}"
-        )
-    more = (asked.number + 1) * asked.size < results
-    if more != (stated.next_page is not None):
-        link = "no next page" if more else "a next page"
-        raise unavailable(f"{asked.what}: {results} announced, page {asked.number} of {asked.size} links to {link}")
+    more = stated.next_page is not None
+    if more and not count:
+        raise unavailable(f"{asked.what}: page {asked.number} is empty although more are announced")
+    if asked.whole:
+        expected = min(size, max(0, results - asked.number * size))
+        if count != expected or more != ((asked.number + 1) * size < results):
+            raise unavailable(
+                f"{asked.what}: page {asked.number} holds {count} records and {'a' if more else 'no'} next page, "
+                f"of {results} announced it should hold {expected}"
+            )
     return more
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from schemas.product import EconomicProduct
 from schemas.terms import GroupSalesAccount, VatAccount
 from worker.economic.endpoints import EconomicApi
+from worker.economic.sentences import unavailable
 from worker.mapping.tax_rules import DOMESTIC, TaxRules
 
 
@@ -45,9 +46,15 @@ class Lookups:
     async def all_products(self) -> dict[str, EconomicProduct]:
         """Return every product by number; one call per thousand."""
         if self._products is None:
-            self._products = {}
+            found: dict[str, EconomicProduct] = {}
+            met = 0
             async for page in self.api.product_pages():
-                self._products.update({product.product_number: product for product in page.items})
+                found.update({product.product_number: product for product in page.items})
+                met += len(page.items) + len(page.rejects)
+                if page.is_last and page.total is not None and met < page.total:
+                    # a short list would make products look deleted that are not
+                    raise unavailable(f"products: e-conomic announced {page.total}, {met} arrived")
+            self._products = found
         return self._products
 
     async def tax_rules(self, products: Iterable[EconomicProduct]) -> TaxRules:

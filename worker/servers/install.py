@@ -4,13 +4,19 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from worker.servers.process import ServersUnavailable
 
 TIMEOUT_S = 600
+LOCK_TIMEOUT_S = 120  # a fresh machine updates itself first
 POLICY = Path("/usr/sbin/policy-rc.d")
+# What the packages would start with the machine; epmd comes with RabbitMQ's Erlang.
+UNITS = ("rabbitmq-server.service", "postgresql.service", "epmd.service", "epmd.socket")
+UNIT_FOLDER = Path("/lib/systemd/system")
+MARK = "PIKE_ECONOMIC_INSTALLS"
 
 
 def install(packages: Sequence[str], announce: Callable[[str], None]) -> None:
@@ -23,35 +29,77 @@ def install(packages: Sequence[str], announce: Callable[[str], None]) -> None:
     command = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
     if os.geteuid() != 0:
         raise ServersUnavailable(f"not installed: {' and '.join(packages)}. Type: sudo sh -c '{command}'")
-    announce(f"installing {', '.join(packages)}")
-    with tempfile.TemporaryDirectory(prefix="pike-apt-") as folder:
-        policy = _without_starting_services(Path(folder))
-        try:
-            _run(["apt-get", "update", "-qq"])
-            _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages])
-        finally:
-            policy()
+    announce(f"installing {', '.join(packages)}; their system services stay off")
+    with _no_service_starts():
+        _apt_get("update", "-qq")
+        _apt_get("install", "-y", "-qq", "--no-install-recommends", *packages)
 
 
-def _without_starting_services(folder: Path) -> Callable[[], None]:
-    """Packages ask ``policy-rc.d`` whether they may start their service; for now the answer is no."""
-    kept = folder / "policy-rc.d"
-    if POLICY.exists():
-        shutil.copy2(POLICY, kept)
-    POLICY.write_text("#!/bin/sh\nexit 101\n")
-    POLICY.chmod(0o755)
+@contextmanager
+def _no_service_starts() -> Iterator[None]:
+    """Have packages start no service, neither now nor with the machine. Services that are there already stay as is."""
+    before = [unit for unit in UNITS if (UNIT_FOLDER / unit).exists()]
+    try:
+        with _policy():
+            yield
+    finally:
+        for unit in UNITS:
+            if unit not in before and (UNIT_FOLDER / unit).exists():
+                _disable(unit)
 
-    def restore() -> None:
-        if kept.exists():
-            shutil.copy2(kept, POLICY)
+
+@contextmanager
+def _policy() -> Iterator[None]:
+    """Packages ask ``policy-rc.d`` whether they may start their service; for now the answer is no.
+
+    Ours says so to our own ``apt-get`` only, and else what the machine's own said: left behind, it does no harm.
+    """
+    kept = POLICY.with_name(f"{POLICY.name}.before-pike-economic")
+    if os.path.lexists(POLICY) and not _is_ours(POLICY):  # it may be a link, which is kept as one
+        POLICY.rename(kept)
+    script = f'#!/bin/sh\n[ -n "${MARK}" ] && exit 101\n[ -x {kept} ] && exec {kept} "$@"\nexit 0\n'
+    with tempfile.NamedTemporaryFile("w", dir=POLICY.parent, prefix=".policy-", delete=False) as ours:
+        ours.write(script)
+    Path(ours.name).chmod(0o755)
+    Path(ours.name).rename(POLICY)
+    try:
+        yield
+    finally:
+        if os.path.lexists(kept):
+            kept.rename(POLICY)
         else:
             POLICY.unlink(missing_ok=True)
 
-    return restore
+
+def _is_ours(policy: Path) -> bool:
+    return not policy.is_symlink() and MARK in policy.read_text(errors="replace")
 
 
-def _run(command: list[str]) -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    if result.returncode != 0:
-        raise ServersUnavailable(f"{' '.join(command)} failed: {(result.stderr or result.stdout).strip()[-800:]}")
+def _disable(unit: str) -> None:
+    """Take a unit out of the machine's start, whether it starts with systemd or with init scripts."""
+    name, _, kind = unit.partition(".")
+    for command in (["systemctl", "--quiet", "disable", unit], ["update-rc.d", name, "disable"]):
+        if (command[0] == "systemctl" or kind == "service") and shutil.which(command[0]):
+            subprocess.run(command, capture_output=True, timeout=60, check=False)
+
+
+def _apt_get(*arguments: str) -> None:
+    """Run ``apt-get`` to its end, also when Ctrl-C comes: half-installed packages would be worse than the wait."""
+    command = ["apt-get", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT_S}", *arguments]
+    environment = {**os.environ, MARK: "yes", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    with tempfile.TemporaryFile("w+") as output:
+        running = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            code = running.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            running.terminate()
+            code = running.wait(60)
+        except KeyboardInterrupt:
+            running.wait(TIMEOUT_S)
+            raise
+        output.seek(0)
+        if code != 0:
+            raise ServersUnavailable(f"apt-get {' '.join(arguments)} failed: {output.read().strip()[-800:]}")

@@ -3,12 +3,12 @@
 import contextlib
 import os
 import pwd
+import secrets
 import shutil
 import signal
-import socket
-import struct
 from pathlib import Path
 
+from worker.servers.probes import speaks_postgres
 from worker.servers.process import Folder, Process, ServersUnavailable, free_port
 
 START_TIMEOUT_S = 30.0
@@ -22,6 +22,8 @@ class PrivatePostgres:
         self._folder: Folder | None = None
         self._server: Process | None = None
         self._port = free_port()
+        # Whoever may connect may run programs as the server's user, and loopback is open to everybody on this machine
+        self._password = secrets.token_hex(16)
 
     @staticmethod
     def binaries() -> Path | None:
@@ -36,7 +38,7 @@ class PrivatePostgres:
     @property
     def database_url(self) -> str:
         """Address of the database ``postgres``."""
-        return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+        return f"postgresql://postgres:{self._password}@127.0.0.1:{self._port}/postgres"
 
     @property
     def pid(self) -> int:
@@ -54,12 +56,18 @@ class PrivatePostgres:
         base, user = self._folder.path, _unprivileged_user()
         if user is not None:
             os.chown(base, user.pw_uid, user.pw_gid)
+        password = base / "password"
+        password.touch(mode=0o600)
+        password.write_text(self._password)
+        if user is not None:
+            os.chown(password, user.pw_uid, user.pw_gid)
         making = self._server = Process(
-            [str(binaries / "initdb"), "-D", str(base / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8",
-             "--locale=C.UTF-8", "--no-sync", "--no-instructions"],
+            [str(binaries / "initdb"), "-D", str(base / "data"), "-U", "postgres", "-A", "scram-sha-256",
+             "--pwfile", str(password), "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"],
             folder=self._folder, log=base / "initdb.log", environment=_environment(base), user=user,
         )  # fmt: skip
         making.finish("initdb", START_TIMEOUT_S)
+        password.unlink()
         self._start_server()
 
     def _start_server(self) -> None:
@@ -88,7 +96,7 @@ class PrivatePostgres:
             user=_unprivileged_user(),
             last_resort=signal.SIGQUIT,  # killed outright it would leave its children and a shared memory segment
         )
-        self._server.wait_until(self._answers, "Postgres", START_TIMEOUT_S)
+        self._server.wait_until(lambda: speaks_postgres("127.0.0.1", self._port), "Postgres", START_TIMEOUT_S)
 
     def restart(self) -> None:
         """Stop the server in order and start it again with its data."""
@@ -109,17 +117,6 @@ class PrivatePostgres:
         if self._folder is not None:
             self._folder.remove()
             self._folder = None
-
-    def _answers(self) -> bool:
-        """Ask for a connection as the protocol does; an authentication answer means that it is up."""
-        user = b"user\x00postgres\x00database\x00postgres\x00\x00"
-        try:
-            with socket.create_connection(("127.0.0.1", self._port), timeout=1) as probe:
-                probe.settimeout(2)
-                probe.sendall(struct.pack("!ii", 8 + len(user), 196608) + user)
-                return probe.recv(1) == b"R"
-        except OSError:
-            return False
 
 
 def _unprivileged_user() -> pwd.struct_passwd | None:

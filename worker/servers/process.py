@@ -7,7 +7,7 @@ and the watchdog ends the groups and removes the folder.
 import contextlib
 import os
 import pwd
-import random
+import secrets
 import shutil
 import signal
 import socket
@@ -30,13 +30,13 @@ def free_port() -> int:
     Below the ephemeral range: there an outgoing connection could take it before, or while, a server restarts.
     """
     for _ in range(200):
-        port = random.randint(20_000, 32_000)  # noqa: S311  # no secret
+        port = 20_000 + secrets.randbelow(12_000)  # not `random`: whoever seeds that would get the same ports twice
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))
                 return port
-    raise ServersUnavailable("no free port between 20000 and 32000 on 127.0.0.1")
+    raise ServersUnavailable("no free port between 20000 and 31999 on 127.0.0.1")
 
 
 class Folder:

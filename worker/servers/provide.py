@@ -10,6 +10,7 @@ from typing import Literal
 from worker.servers import docker
 from worker.servers.install import install
 from worker.servers.postgres import PrivatePostgres
+from worker.servers.process import ServersUnavailable
 from worker.servers.rabbitmq import PrivateRabbitMQ
 
 AMQP_VARIABLE = "PIKE_ECONOMIC_TEST_AMQP_URL"
@@ -32,39 +33,63 @@ def provide(
     *,
     amqp_url: str | None = None,
     database_url: str | None = None,
+    rabbitmq: bool = True,
+    postgres: bool = True,
     announce: Callable[[str], None] = lambda _message: None,
     durable: bool = False,
 ) -> Iterator[Servers]:
-    """Yield running servers and stop what was started, also after Ctrl-C. Raises ``ServersUnavailable``."""
-    amqp_url = amqp_url or os.environ.get(AMQP_VARIABLE)
-    database_url = database_url or os.environ.get(DATABASE_VARIABLE)
-    if amqp_url and database_url:
+    """Yield running servers and stop what was started, also after Ctrl-C. Raises ``ServersUnavailable``.
+
+    A server that is not wanted has an empty address. ``durable`` is about private nodes: whether Postgres waits for
+    the disk.
+    """
+    amqp_url = (amqp_url or os.environ.get(AMQP_VARIABLE) or "") if rabbitmq else ""
+    database_url = (database_url or os.environ.get(DATABASE_VARIABLE) or "") if postgres else ""
+    needs_rabbitmq, needs_postgres = rabbitmq and not amqp_url, postgres and not database_url
+    if not needs_rabbitmq and not needs_postgres:
         yield Servers(amqp_url, database_url, "given")
         return
+    names = " and ".join(["RabbitMQ"] * needs_rabbitmq + ["Postgres"] * needs_postgres)
     with ExitStack() as stack:
-        if docker.engine_answers():
-            announce("starting RabbitMQ and Postgres in containers")
-            yield Servers(amqp_url or docker.rabbitmq(stack), database_url or docker.postgres(stack), "docker")
+        contained = _contained(stack, needs_rabbitmq, needs_postgres, names, announce)
+        if contained is not None:
+            yield Servers(amqp_url or contained[0], database_url or contained[1], "docker")
             return
-        _install_missing(amqp_url, database_url, announce)
-        announce("starting a private RabbitMQ and Postgres")
-        node = None if amqp_url else PrivateRabbitMQ()
-        cluster = None if database_url else PrivatePostgres(durable=durable)
+        _install_missing(needs_rabbitmq, needs_postgres, announce)
+        announce(f"starting a private {names}")
+        node = PrivateRabbitMQ() if needs_rabbitmq else None
+        cluster = PrivatePostgres(durable=durable) if needs_postgres else None
         _start(stack, node, cluster)
         yield Servers(
-            amqp_url or (node.amqp_url if node else ""),
-            database_url or (cluster.database_url if cluster else ""),
+            node.amqp_url if node else amqp_url,
+            cluster.database_url if cluster else database_url,
             "private",
             node,
             cluster,
         )
 
 
-def _install_missing(amqp_url: str | None, database_url: str | None, announce: Callable[[str], None]) -> None:
+def _contained(
+    stack: ExitStack, rabbitmq: bool, postgres: bool, names: str, announce: Callable[[str], None]
+) -> tuple[str, str] | None:
+    """Start containers, or return ``None`` where that cannot be: an engine may answer and have no way to the images."""
+    if not docker.engine_answers():
+        return None
+    announce(f"starting {names} in containers")
+    containers = stack.enter_context(ExitStack())
+    try:
+        return docker.start(containers, rabbitmq=rabbitmq, postgres=postgres)
+    except ServersUnavailable as exc:
+        containers.close()
+        announce(str(exc))
+        return None
+
+
+def _install_missing(rabbitmq: bool, postgres: bool, announce: Callable[[str], None]) -> None:
     missing = []
-    if not amqp_url and not PrivateRabbitMQ.installed():
+    if rabbitmq and not PrivateRabbitMQ.installed():
         missing.append("rabbitmq-server")
-    if not database_url and PrivatePostgres.binaries() is None:
+    if postgres and PrivatePostgres.binaries() is None:
         missing.append("postgresql")
     if missing:
         install(missing, announce)

@@ -3,10 +3,10 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from pathlib import Path
 
+from worker.servers.probes import listens, speaks_amqp
 from worker.servers.process import Folder, Process, ServersUnavailable, free_port
 
 START_TIMEOUT_S = 90.0
@@ -58,7 +58,7 @@ class PrivateRabbitMQ:
             log=base / "epmd.log",
             environment=self._environment(),
         )
-        self._epmd.wait_until(lambda: _listens(self._epmd_port), "epmd", 10.0)
+        self._epmd.wait_until(lambda: listens("127.0.0.1", self._epmd_port), "epmd", 10.0)
         self._start_node()
 
     def _start_node(self) -> None:
@@ -66,7 +66,7 @@ class PrivateRabbitMQ:
         self._node = Process(
             [str(_SERVER)], folder=folder, log=folder.path / "node.log", environment=self._environment()
         )
-        self._node.wait_until(self._speaks_amqp, "RabbitMQ", START_TIMEOUT_S)
+        self._node.wait_until(lambda: speaks_amqp("127.0.0.1", self._port), "RabbitMQ", START_TIMEOUT_S)
 
     def restart(self) -> None:
         """Stop the node in order and start it again with its data."""
@@ -128,20 +128,3 @@ class PrivateRabbitMQ:
         if self._folder is None:
             raise ServersUnavailable("the private RabbitMQ is not started")
         return self._folder
-
-    def _speaks_amqp(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self._port), timeout=1) as probe:
-                probe.settimeout(2)
-                probe.sendall(b"AMQP\x00\x00\x09\x01")
-                return probe.recv(1) == b"\x01"  # a method frame: connection.start
-        except OSError:
-            return False
-
-
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-    except OSError:
-        return False

@@ -54,6 +54,16 @@ async def begun(connection: Connection, subject_id: UUID) -> bool:
     )
 
 
+async def any_open(connection: Connection, subject_id: UUID) -> bool:
+    """Return whether something was sent, or about to be, of which nobody knows yet what became of it."""
+    return bool(
+        await connection.fetchval(
+            "select exists (select 1 from economic.effects where subject_id = $1 and state in ('intent', 'unknown'))",
+            subject_id,
+        )
+    )
+
+
 async def intend(
     connection: Connection,
     *,

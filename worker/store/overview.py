@@ -18,8 +18,12 @@ async def overview(connection: Connection) -> dict[str, Any]:
         ],
         "outbox": dict(
             await connection.fetchrow(
-                """select count(*)::int as count, round(extract(epoch from now() - min(created_at)))::int as oldest_s,
-                          count(*) filter (where attempts > 0)::int as failing, max(last_error) as last_error
+                """select count(*) filter (where not unheard)::int as count,
+                          round(extract(epoch from now() - min(created_at) filter (where not unheard)))::int as oldest_s,
+                          count(*) filter (where attempts > 0 and not unheard)::int as failing,
+                          max(last_error) filter (where not unheard) as last_error,
+                          count(*) filter (where unheard)::int as unheard,
+                          array_agg(distinct type) filter (where unheard) as unheard_types
                    from economic.outbox"""
             )
         ),

@@ -256,13 +256,20 @@ async def mark_vanished(
     return [row["id"] for row in rows]
 
 
-async def deactivate_unlinked_products(connection: Connection, workspace_id: str, import_id: UUID) -> list[UUID]:
-    """R11: deactivate Pike's own active products, each marked with the import that did it, so that it can be undone."""
+async def deactivate_unlinked_products(
+    connection: Connection, workspace_id: str, agreement: int, import_id: UUID
+) -> list[UUID]:
+    """R11: deactivate active products that are not linked to this agreement, each marked with the import that did it.
+
+    They are Pike's own, and those of an agreement that the workspace was connected to before.
+    """
     rows = await connection.fetch(
-        """update pike.products set active = false, deactivated_by_import = $2, updated_at = now()
-           where workspace_id = $1 and external_number is null and active
+        """update pike.products set active = false, deactivated_by_import = $3, updated_at = now()
+           where workspace_id = $1 and active
+             and (external_number is null or agreement_number is distinct from $2)
            returning id""",
         workspace_id,
+        agreement,
         import_id,
     )
     return [row["id"] for row in rows]

@@ -11,10 +11,10 @@ from support import Databases
 
 from worker.store.pool import Database
 
-_EMPTY = """do $$ declare names text; begin
-    select string_agg(format('%I.%I', schemaname, tablename), ', ') into names
-    from pg_tables where schemaname in ('economic', 'pike');
-    execute 'truncate ' || names || ' restart identity cascade';
+_EMPTY = """do $$ declare name text; begin
+    set local session_replication_role = replica;  -- no triggers, no order of tables to mind
+    for name in select format('%I.%I', schemaname, tablename) from pg_tables where schemaname in ('economic', 'pike')
+    loop execute 'delete from ' || name; end loop;
 end $$"""
 
 

@@ -492,3 +492,11 @@ async def test_a_register_longer_than_a_page_is_read_to_its_end(stub: Stub, api:
     stub.always = served_by_offset([{"unitNumber": n} for n in range(1, 1501)])
     assert len(await api.units()) == 1500
     assert [seen.query["skippages"] for seen in stub.seen] == ["0", "1"]
+
+
+@pytest.mark.requirement("R11")
+async def test_sweeps_hand_on_what_arrived_with_the_total_they_were_told(stub: Stub, api: EconomicApi) -> None:
+    for records in ([{"productNumber": "1"}], booked(1)):
+        stub.script.append(answer(page(list(records), results=3, nextPage=None)))
+    for sweep in (api.product_pages(), api.booked_pages()):
+        assert [(len(found.items), found.total, found.is_last) async for found in sweep] == [(1, 3, True)]

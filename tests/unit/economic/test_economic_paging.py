@@ -199,7 +199,6 @@ def test_what_is_no_page_is_unavailable(body: bytes) -> None:
         customers(body)
 
 
-@pytest.mark.requirement("R11")
 @pytest.mark.parametrize(
     ("document", "asked"),
     [
@@ -208,7 +207,8 @@ def test_what_is_no_page_is_unavailable(body: bytes) -> None:
         pytest.param(page([{"customerNumber": 1}], results=0), FIRST, id="more than announced"),
         pytest.param(page([{"customerNumber": 1}], results=2, size=1, nextPage=None), ONE, id="no next page"),
         pytest.param(page([{"customerNumber": 1}], nextPage="https://x/"), FIRST, id="a next page after the last"),
-        pytest.param(page([{"customerNumber": 1}], pageSize=20), FIRST, id="another page size"),
+        pytest.param(page([{"customerNumber": 1}], pageSize=1001), FIRST, id="larger pages than asked for"),
+        pytest.param(page([{"customerNumber": 1}], pageSize=0), FIRST, id="pages of nothing"),
         pytest.param(page([{"customerNumber": 1}], skipPages=3), FIRST, id="another page"),
         pytest.param(page([{"customerNumber": 1}], results=-1), FIRST, id="a negative total"),
     ],
@@ -216,6 +216,28 @@ def test_what_is_no_page_is_unavailable(body: bytes) -> None:
 def test_a_page_that_contradicts_itself_is_unavailable(document: dict[str, Any], asked: Asked) -> None:
     with pytest.raises(Unavailable, match="customers"):
         customers(document, asked)
+
+
+SWEPT = Asked("customers", 0, 1000, whole=False)
+
+
+@pytest.mark.requirement("R11")
+@pytest.mark.parametrize(("results", "link", "more"), [(9, None, False), (0, None, False), (1, "https://x/", True)])
+def test_a_sweep_takes_a_page_as_it_is_and_reports_the_total_it_was_told(results: int, link: Any, more: bool) -> None:
+    parsed = customers(page([{"customerNumber": 1}], results=results, nextPage=link), SWEPT)
+    assert (len(parsed.items), parsed.count, parsed.total, parsed.more) == (1, 1, results, more)
+
+
+@pytest.mark.parametrize("changes", [{"nextPage": "https://x/"}, {"pageSize": 1001}, {"skipPages": 1}, {"pageSize": 0}])
+def test_a_sweep_that_would_not_end_or_is_elsewhere_is_unavailable(changes: dict[str, Any]) -> None:
+    with pytest.raises(Unavailable):
+        customers(page([], results=5, **changes), SWEPT)
+
+
+def test_pages_may_be_smaller_than_asked_for() -> None:
+    smaller = page([{"customerNumber": 1}], size=1, results=2)
+    assert customers(smaller).more
+    assert customers(page([{"customerNumber": 2}], number=1, size=1, results=2), Asked("customers", 1, 1000)).count == 1
 
 
 def test_a_page_past_the_end_is_empty_and_last() -> None:

@@ -7,11 +7,12 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import eventually
 
-from worker.servers import PrivatePostgres, PrivateRabbitMQ, ServersUnavailable, docker, install, process, provide
+from worker.servers import PrivatePostgres, PrivateRabbitMQ, ServersUnavailable, docker, provide
 from worker.servers import provide as provide_function
 from worker.servers.process import Folder, free_port
 
@@ -72,17 +73,18 @@ def test_no_docker_client_is_no_docker() -> None:
     assert not docker.engine_answers()
 
 
-@pytest.mark.usefixtures("no_server_given")
-def test_an_engine_that_answers_is_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_command(path, "docker", "echo 27.1.0")
-
-    def started(address: str) -> object:
-        return lambda _stack: address
-
-    monkeypatch.setattr(docker, "rabbitmq", started(AMQP))
-    monkeypatch.setattr(docker, "postgres", started(DATABASE))
-    with provide() as servers:
-        assert (servers.amqp_url, servers.database_url, servers.how) == (AMQP, DATABASE, "docker")
+@pytest.mark.usefixtures("no_server_given", "path")
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"rabbitmq": False, "database_url": DATABASE}, ("", DATABASE)),
+        ({"postgres": False, "amqp_url": AMQP}, (AMQP, "")),
+    ],
+    ids=["postgres alone", "rabbitmq alone"],
+)
+def test_a_server_that_is_not_wanted_is_not_provided(wanted: dict[str, Any], expected: tuple[str, str]) -> None:
+    with provide(**wanted) as servers:
+        assert (servers.amqp_url, servers.database_url) == expected
 
 
 @pytest.mark.usefixtures("no_server_given")
@@ -108,33 +110,6 @@ def test_without_apt_get_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -
         pass
 
 
-def test_installing_updates_the_lists_first_starts_no_service_and_leaves_no_trace(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    policy, seen = tmp_path / "policy-rc.d", tmp_path / "seen"
-    put_command(path, "apt-get", f'echo "$1: $(/bin/cat {policy} | /usr/bin/tail -n 1)" >> {seen}')
-    monkeypatch.setattr(install, "POLICY", policy)
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    announced: list[str] = []
-    install.install(["rabbitmq-server"], announced.append)
-    assert announced == ["installing rabbitmq-server"]
-    assert seen.read_text().splitlines() == ["update: exit 101", "install: exit 101"]
-    assert not policy.exists()
-
-
-def test_a_failed_installation_says_what_apt_said_and_restores_the_policy(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    policy = tmp_path / "policy-rc.d"
-    policy.write_text("#!/bin/sh\nexit 0\n")
-    put_command(path, "apt-get", "echo 'E: Unable to locate package' >&2; exit 100")
-    monkeypatch.setattr(install, "POLICY", policy)
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    with pytest.raises(ServersUnavailable, match="Unable to locate package"):
-        install.install(["postgresql"], lambda _message: None)
-    assert policy.read_text() == "#!/bin/sh\nexit 0\n"
-
-
 def test_a_free_port_can_be_bound_and_lies_below_the_ephemeral_range() -> None:
     port = free_port()
     assert 20_000 <= port <= 32_000
@@ -144,7 +119,7 @@ def test_a_free_port_can_be_bound_and_lies_below_the_ephemeral_range() -> None:
 
 def test_no_free_port_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setattr(process.random, "randint", lambda _low, _high: taken.getsockname()[1])
+        monkeypatch.setattr("secrets.randbelow", lambda _below: taken.getsockname()[1] - 20_000)
         with pytest.raises(ServersUnavailable, match="no free port"):
             free_port()
 

@@ -105,6 +105,29 @@ def test_root_without_venv_gets_it_from_debian_with_fresh_lists(checkout: Path, 
     ]
 
 
+@pytest.mark.parametrize(
+    ("made_in", "remade"),
+    [("here", False), ("elsewhere", True), ("a link", False)],
+    ids=["here", "elsewhere", "linked"],
+)
+def test_an_environment_that_was_copied_from_another_folder_is_made_anew(
+    checkout: Path, tmp_path: Path, made_in: str, remade: bool
+) -> None:
+    calls = tmp_path / "calls"
+    put_command(tmp_path / "bin", "python3", f'echo "python3 $*" >> {calls}')
+    put_command(tmp_path / "bin", "grep", '/bin/grep "$@"')
+    venv = tmp_path / ("elsewhere" if made_in == "a link" else ".venv")
+    (venv / "bin").mkdir(parents=True)
+    put_command(venv / "bin", "python", f'echo "venv $*" >> {calls}')
+    folder = checkout if made_in == "here" else Path("/somewhere")
+    (venv / "bin" / "pip").write_text(f"#!{folder}/.venv/bin/python\n")
+    if made_in == "a link":
+        (checkout / ".venv").symlink_to(venv)
+    told = run_venv(checkout, tmp_path / "bin")
+    assert told.returncode == 0, told.stderr
+    assert ("python3 -m venv --clear .venv" in calls.read_text()) == remade
+
+
 def test_make_help_has_a_line_for_every_command() -> None:
     told = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, env=dict(os.environ))
     named = re.findall(r"^  make (\w+) ", told.stdout, re.MULTILINE)

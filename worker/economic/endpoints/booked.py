@@ -42,7 +42,7 @@ class BookedCalls(LineCalls):
         query = {"pagesize": str(page_size), "skippages": "0", "sort": "bookedInvoiceNumber"}
         if expression:
             query["filter"] = expression
-        page = await self._page(BOOKED, query, Asked(BOOKED.name, 0, page_size))
+        page = await self._page(BOOKED, query, Asked(BOOKED.name, 0, page_size, whole=False))
         if page.total is None:
             raise unavailable(f"{BOOKED.name}: the answer does not say how many there are")
         return Page(page.items, page.rejects, number, page.total, page.is_last, None, page.fetched_at)

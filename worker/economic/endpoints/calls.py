@@ -85,22 +85,22 @@ class Calls:
         expression: str | None = None,
         start_page: int = 0,
         page_size: int = PAGE_SIZE,
-        *,
-        what: str | None = None,
     ) -> AsyncGenerator[Page[T], None]:
-        """Sweep a list by offset. Raises ``Unavailable`` for a page that does not say how much there is."""
-        async for page in self._each(listing, expression, start_page, page_size, what or listing.name):
-            if page.total is None:
-                raise unavailable(f"{what or listing.name}: the answer does not say how many there are")
-            yield page
+        """Sweep a list by offset. Raises ``Unavailable`` for a page that does not say how much there is.
+
+        Whether all pages together hold ``Page.total`` records is for the caller to count.
+        """
+        async for page in self._each(listing, expression, start_page, page_size, listing.name, whole=False):
+            yield _counted(page, listing.name)
 
     async def _all(self, listing: Listing[T], expression: str | None = None, *, what: str | None = None) -> list[T]:
         """Read a short list to its end. A record that cannot be read fails it: nothing may be decided on a part."""
+        what = what or listing.name
         found: dict[object, T] = {}
-        async for page in self._pages(listing, expression, what=what):
+        async for page in self._each(listing, expression, 0, PAGE_SIZE, what):
             if page.rejects:
-                raise unavailable(f"{what or listing.name}: a record cannot be read: {page.rejects[0].reason}")
-            found.update((listing.key(item), item) for item in page.items)
+                raise unavailable(f"{what}: a record cannot be read: {page.rejects[0].reason}")
+            found.update((listing.key(item), item) for item in _counted(page, what).items)
         return list(found.values())
 
     async def _register(self, listing: Listing[T], *, what: str | None = None, every_row: bool = False) -> list[T]:
@@ -119,11 +119,18 @@ class Calls:
         return list(found.values())
 
     async def _each(
-        self, listing: Listing[T], expression: str | None, number: int, page_size: int, what: str
+        self,
+        listing: Listing[T],
+        expression: str | None,
+        number: int,
+        page_size: int,
+        what: str,
+        *,
+        whole: bool = True,
     ) -> AsyncGenerator[Page[T], None]:
         while True:
             query = _query(page_size, number, listing.sort, expression)
-            page = await self._page(listing, query, Asked(what, number, page_size))
+            page = await self._page(listing, query, Asked(what, number, page_size, whole))
             yield page
             if page.is_last:
                 return
@@ -147,6 +154,12 @@ class Calls:
             if cursor is None:
                 return
             seen.add(cursor)
+
+
+def _counted(page: Page[T], what: str) -> Page[T]:
+    if page.total is None:
+        raise unavailable(f"{what}: the answer does not say how many there are")
+    return page
 
 
 def _query(page_size: int, number: int, sort: str | None, expression: str | None) -> dict[str, str]:

@@ -85,7 +85,9 @@ async def _deactivate(sweep: Sweep, work: Work) -> None:
     """R11: only after the complete list, refused on zero products; each row says which import did it."""
     progress = sweep.progress
     if progress.wants("products") and progress.seen.get("products"):
-        ids = await records.deactivate_unlinked_products(work.connection, sweep.workspace_id, progress.row.id)
+        ids = await records.deactivate_unlinked_products(
+            work.connection, sweep.workspace_id, sweep.agreement, progress.row.id
+        )
         progress.deactivated("products", len(ids))
         announce(work, "product", ids)
 

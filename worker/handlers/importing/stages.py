@@ -174,10 +174,11 @@ async def booked_stage(sweep: Sweep) -> AsyncGenerator[PageWrite, None]:
     """Sweep booked invoices by number; the lines of a page come in bulk and are proved against its headers."""
     codes = await sweep.lookups.vat_codes_by_account()
     async for page in sweep.api.booked_pages(after_number=sweep.progress.position):
-        booked = await _with_lines(sweep, page.items)
-        mapped, rejects = _map(booked, partial(invoice_mapping.booked_to_pike, tax_codes=codes))
+        booked, unread = await _with_lines(sweep, page.items)
+        mapped, unmapped = _map(booked, partial(invoice_mapping.booked_to_pike, tax_codes=codes))
         prepared = await _prepare(sweep, mapped, page.fetched_at)
         orders = {str(invoice.number): invoice.order_number for invoice in booked if invoice.order_number}
+        rejects = [*unread, *unmapped]
 
         async def write(
             work: Work,
@@ -189,7 +190,7 @@ async def booked_stage(sweep: Sweep) -> AsyncGenerator[PageWrite, None]:
             # each page is filtered by "number greater than the last": only the first one's total is the whole
             total = sweep.progress.totals.get("booked") or page.total
             sweep.progress.met(len(page.items) + len(page.rejects), total, page.fetched_at)
-            sweep.progress.position = max([sweep.progress.position, *(invoice.number for invoice in page.items)])
+            sweep.progress.position = max([sweep.progress.position, *_numbers(page)])
             sweep.progress.state_sums(page.items)
             written = await prepared.write(work, sweep, orders)
             await sweep.record(work, "invoice", written, [*page.rejects, *rejects])
@@ -197,16 +198,32 @@ async def booked_stage(sweep: Sweep) -> AsyncGenerator[PageWrite, None]:
         yield PageWrite(page.is_last, write)
 
 
-async def _with_lines(sweep: Sweep, page: Sequence[EconomicBooked]) -> list[EconomicBooked]:
-    """Give a page of headers its lines. Where their sum is not the header's net, that invoice is read alone."""
+def _numbers(page: Page[EconomicBooked]) -> list[int]:
+    """Numbers of a page's invoices, the unreadable ones among them: a resumed sweep goes on after all of these."""
+    unreadable = (reject.external_number or "" for reject in page.rejects)
+    return [*(invoice.number for invoice in page.items), *(int(text) for text in unreadable if text.isdecimal())]
+
+
+async def _with_lines(
+    sweep: Sweep, page: Sequence[EconomicBooked]
+) -> tuple[list[EconomicBooked], list[tuple[str | None, str, str]]]:
+    """Give a page of headers its lines. Where their sum is not the header's net, that invoice is read alone.
+
+    One that cannot be read alone either is put aside with the reason; the page goes on.
+    """
     if not page:
-        return []
+        return [], []
+    rejects: list[tuple[str | None, str, str]] = []
     lines = await sweep.api.booked_lines(page[0].number, page[-1].number)
     complete = []
     for header in page:
         invoice = header.model_copy(update={"lines": lines.get(header.number, ())})
         if _net_of(invoice) != header.net_amount:
-            alone = await sweep.api.get_booked(header.number)
+            try:
+                alone = await sweep.api.get_booked(header.number)
+            except Refused as exc:
+                rejects.append((str(header.number), exc.problem.user_message, header.model_dump_json()[:10_000]))
+                continue
             total = _net_of(alone)
             if total != alone.net_amount:
                 sweep.progress.remarks.append(
@@ -214,7 +231,7 @@ async def _with_lines(sweep: Sweep, page: Sequence[EconomicBooked]) -> list[Econ
                 )
             invoice = alone
         complete.append(invoice)
-    return complete
+    return complete, rejects
 
 
 def _net_of(invoice: EconomicBooked) -> Decimal:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from worker.economic.endpoints import EconomicApi
+from worker.errors import Refused
 from worker.handlers.importing.stages import Sweep
 from worker.store import imports, records
 
@@ -53,7 +54,10 @@ async def _still_there(api: EconomicApi, kind: Kind, numbers: Sequence[str]) -> 
 
     async def exists(number: str) -> bool:
         async with gate:
-            found = await (api.find_product(number) if kind == "products" else api.find_draft(int(number)))
+            try:
+                found = await (api.find_product(number) if kind == "products" else api.find_draft(int(number)))
+            except Refused:  # it is there, but cannot be read: not gone ("not found" is no error here)
+                return True
             return found is not None
 
     answers = await asyncio.gather(*(exists(number) for number in numbers))

@@ -62,7 +62,8 @@ async def fail_push(event: Envelope[Any], problem: Problem, work: Work) -> None:
     """Show the failure at the invoice, which stays editable unless its outcome is unknown (R22)."""
     data: InvoiceCreated = event.data
     await _keep_request(work, event.workspace_id, data)
-    status = "outcome_unknown" if problem.cause is Cause.OUTCOME_UNKNOWN else "failed"
+    unknown = problem.cause is Cause.OUTCOME_UNKNOWN or await effects.any_open(work.connection, data.invoice.id)
+    status = "outcome_unknown" if unknown else "failed"
     await invoices.set_status(
         work.connection, event.workspace_id, data.invoice.id, status, problem.model_dump(mode="json")
     )

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from uuid import UUID, uuid4
 
 from schemas.problem import Cause, Problem
+from worker.economic.sentences import outcome_unknown
 from worker.errors import NotYet, OutcomeUnknown, Refused
 from worker.run import Run, Work
 from worker.store import effects
@@ -59,12 +60,20 @@ async def write_once(
         if owned:
             return await _send(run, write, write.body, key, on_unknown)
         raise NotYet("another run has just begun the same write", delay_s=SETTLE_S)
-    found = await write.look_up()
+    found = await _looked_up(write)
     if found is not None:
         return found
     if known.state == "done":
         raise _gone(write.reference)
     return await _repeat(run, write, known, on_unknown)
+
+
+async def _looked_up(write: Write[T]) -> T | None:
+    """Look a sent write up. An answer that cannot be read or is refused proves nothing: the outcome stays unknown."""
+    try:
+        return await write.look_up()
+    except Refused as exc:
+        raise outcome_unknown(f"look-up of {write.reference}: {exc}") from exc
 
 
 async def _intend(work: Work, run: Run, write: Write[T], key: str) -> bool:
