@@ -81,10 +81,6 @@ with incoming as (
     select t.*, c.id as customer_id
     from unnest($4::text[], $5::uuid[], {arrays}) as t(external_number, marked, {", ".join(names)})
     left join pike.customers c on c.workspace_id = $1 and c.agreement_number = $2 and c.external_number = t.customer_number
-), old as (
-    select r.*, (r.booked_number is not null) as is_booked from pike.invoices r
-    join incoming i on i.external_number = r.external_number and (i.booked_number is not null) = (r.booked_number is not null)
-    where r.workspace_id = $1 and r.agreement_number = $2
 ), written as (
     insert into pike.invoices as r
         (id, workspace_id, agreement_number, external_number, customer_id, {", ".join(_RULED)}, draft_number,
@@ -113,7 +109,8 @@ select w.id, w.external_number, old.id is null as created,
        case when old.id is not null and ({columns_of("old", _COMPARED)}) is distinct from ({columns_of("w", _COMPARED)})
             then jsonb_build_array(jsonb_build_object({pairs_of("old", _COMPARED)}), jsonb_build_object({pairs_of("w", _COMPARED)})) end as versions
 from written w
-left join old on old.external_number = w.external_number and old.is_booked = (w.booked_number is not null)
+-- the statement's own snapshot: rows as they were before it, found by primary key
+left join pike.invoices old on old.id = w.id
 """  # noqa: S608
 
 

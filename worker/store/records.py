@@ -122,9 +122,6 @@ def upsert_sql(table: Table) -> str:
     return f"""
 with incoming as (
     select * from unnest($4::text[], {arrays}) as t(external_number, {listed})
-), old as (
-    select r.* from {table.name} r join incoming using (external_number)
-    where r.workspace_id = $1 and r.agreement_number = $2
 ), written as (
     insert into {table.name} as r
         (workspace_id, agreement_number, external_number, {listed}, active, locked,
@@ -147,7 +144,9 @@ with incoming as (
 select w.id, w.external_number, old.id is null as created,
        case when old.id is not null and ({row("old")}, old.active) is distinct from ({row("w")}, w.active)
             then jsonb_build_array(jsonb_build_object({pairs("old")}), jsonb_build_object({pairs("w")})) end as versions
-from written w left join old using (external_number)
+from written w
+-- the statement's own snapshot: rows as they were before it, found by primary key
+left join {table.name} old on old.id = w.id
 """  # noqa: S608
 
 

@@ -109,6 +109,11 @@ async def test_the_same_id_with_another_body_is_a_conflict(database: Database) -
     assert (await claim(database, "process-2", body_hash=b"h2")).standing is Standing.CONFLICT
 
 
+async def test_another_body_does_not_take_over_an_event_that_waits(database: Database) -> None:
+    await put_back(database, await claimed(database))
+    assert (await claim(database, "process-2", body_hash=b"h2")).standing is Standing.CONFLICT
+
+
 async def test_a_conflict_leaves_the_first_event_as_it_is(database: Database, pike: asyncpg.Connection) -> None:
     await claimed(database)
     before = await pike.fetchrow("select * from economic.inbox")

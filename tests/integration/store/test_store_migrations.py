@@ -77,6 +77,16 @@ async def test_a_failing_migration_rolls_back_and_is_not_recorded(
     assert await value(migrated_database_url, "select max(version) from public.pike_economic_migrations") == len(NAMES)
 
 
+async def test_a_migration_that_cannot_be_recorded_is_rolled_back(
+    migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil = f"insert into public.pike_economic_migrations (version, name, checksum) values ({len(NAMES) + 1}, 'x', 'x')"
+    with_one_more(monkeypatch, f"create table public.half (id int); {spoil};")
+    with pytest.raises(SchemaMismatch):
+        await migrate.migrate(migrated_database_url)
+    assert await value(migrated_database_url, "select to_regclass('public.half')") is None
+
+
 async def test_a_corrected_migration_is_applied_after_the_failure(
     migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

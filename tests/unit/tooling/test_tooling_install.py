@@ -100,7 +100,7 @@ def test_root_without_venv_gets_it_from_debian_with_fresh_lists(checkout: Path, 
     made = [line for line in calls.read_text().splitlines() if "apt-get" in line or "-m venv" in line]
     assert made == [
         "apt-get update -qq",
-        "apt-get install -y -qq python3.11-venv",
+        "apt-get -o DPkg::Lock::Timeout=120 install -y -qq python3.11-venv",
         "python -m venv --clear .venv",
     ]
 
