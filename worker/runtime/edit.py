@@ -11,7 +11,7 @@ from events.envelope import Envelope
 from events.invoice import InvoiceCreated
 from schemas.problem import Cause
 from worker.errors import Refused, refused
-from worker.runtime.dispatch import meaning
+from worker.runtime.identity import meaning
 from worker.runtime.replay import Replayed, message_of
 from worker.store import dead_letters, effects, inbox, operator_audit, outbox
 from worker.store.dead_letters import DeadLetter

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from events.codec import decode
-from worker.runtime.dispatch import meaning
+from worker.runtime.identity import meaning
 from worker.store import dead_letters
 from worker.store.dead_letters import DeadLetter, NewLetter
 from worker.store.pool import Database

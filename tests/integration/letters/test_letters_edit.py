@@ -14,7 +14,7 @@ from schemas.problem import Cause
 from worker.errors import Refused
 from worker.runtime import edit as editing
 from worker.runtime import replay as replaying
-from worker.runtime.dispatch import meaning
+from worker.runtime.identity import meaning
 from worker.store import effects, operator_audit
 from worker.store.dead_letters import DeadLetter
 from worker.store.pool import Database
