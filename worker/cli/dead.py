@@ -1,8 +1,10 @@
-"""``dead list|show|replay|discard``."""
+"""``dead list|show|dry-run|discard``: what could not be done, why, and what a replay would come to."""
 
 import getpass
 import json
 from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
@@ -10,85 +12,229 @@ import click
 
 from worker.bootstrap import Tools, tools
 from worker.cli.output import BAD_ANSWER, USAGE, fail, print_json, print_table, with_settings
+from worker.handlers.dry_run import DryRun
+from worker.handlers.plan import Plan
+from worker.runtime import letters as grouping
 from worker.runtime import replay as replaying
-from worker.store import dead_letters
+from worker.store import connections, dead_letters, operator_audit
 from worker.store.dead_letters import DeadLetter
+from worker.store.operator_audit import Entry
 
 
-async def show_list(
-    cause: str | None, workspace: str | None, event_type: str | None, closed_too: bool, as_json: bool
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which letters a command is about. ``group`` is the short name that ``list --groups`` prints."""
+
+    cause: str | None = None
+    workspace: str | None = None
+    event_type: str | None = None
+    group: str | None = None
+
+    def __bool__(self) -> bool:
+        return any((self.cause, self.workspace, self.event_type, self.group))
+
+    async def letters(self, kit: Tools, state: str | None = "open", limit: int | None = None) -> list[DeadLetter]:
+        """Return the letters that fit, oldest first."""
+        found: list[DeadLetter] = []
+        async with kit.database.connection("dead letters") as connection:
+            agreements = await _agreements(connection) if self.group else {}
+            criteria = {"cause": self.cause, "workspace_id": self.workspace, "event_type": self.event_type}
+            async with aclosing(dead_letters.search_all(connection, **criteria, state=state)) as pages:
+                async for letter in pages:
+                    if self.group in (None, grouping.key_of(letter, agreements).id):
+                        found.append(letter)
+                    if limit is not None and len(found) >= limit:
+                        break
+        return found
+
+
+async def show_list(chosen: Selection, closed_too: bool, as_json: bool) -> int:
     """List dead letters."""
     async with tools(with_settings()) as kit:
-        letters = await _search(kit, None, cause, workspace, event_type, None if closed_too else "open")
+        letters = await chosen.letters(kit, None if closed_too else "open")
     if as_json:
         print_json([summary(letter) for letter in letters])
         return 0
     print_table(
         ["id", "type", "workspace", "cause", "received", "what happened"],
-        [
-            [str(x.id), x.type, x.workspace_id, x.cause, x.received_at, x.problem.get("user_message", "")]
-            for x in letters
-        ],
+        [[x.id, x.type, x.workspace_id, x.cause, x.received_at, x.problem.get("user_message", "")] for x in letters],
         empty="No dead letters.",
     )
     return 0
 
 
+async def show_groups(chosen: Selection, closed_too: bool, as_json: bool) -> int:
+    """List dead letters by cause, code, property and agreement, with remedy and the documents concerned."""
+    state = None if closed_too else "open"
+    async with tools(with_settings()) as kit, kit.database.connection("dead letters") as connection:
+        agreements = await _agreements(connection)
+        criteria = {"cause": chosen.cause, "workspace_id": chosen.workspace, "event_type": chosen.event_type}
+        async with aclosing(dead_letters.search_all(connection, **criteria, state=state)) as found:
+            groups = await grouping.group(found, agreements)
+    groups = [each for each in groups if chosen.group in (None, each.key.id)]
+    if as_json:
+        print_json([_group_json(each) for each in groups])
+        return 0
+    for each in groups:
+        _print_group(each)
+    if not groups:
+        click.echo("No dead letters.")
+    return 0
+
+
+def _group_json(group: grouping.Group) -> dict[str, Any]:
+    return {
+        "group": group.key.id,
+        "cause": group.key.cause,
+        "error_code": group.key.error_code,
+        "property": group.key.place,
+        "agreement_number": group.key.agreement_number,
+        "count": group.count,
+        "oldest": group.oldest,
+        "user_message": group.user_message,
+        "remedy": group.remedy,
+        "workspaces": sorted(group.workspaces),
+        "documents": [asdict(document) for document in group.documents],
+    }
+
+
+def _print_group(group: grouping.Group) -> None:
+    key = group.key
+    named = [
+        key.cause,
+        key.error_code,
+        key.place,
+        f"agreement {key.agreement_number}" if key.agreement_number else None,
+    ]
+    click.echo(f"{group.count} × {' · '.join(part for part in named if part)}")
+    names = list(dict.fromkeys(document.name for document in group.documents))
+    for label, value in (
+        ("What happened", group.user_message),
+        ("What to do", group.remedy),
+        ("Oldest", f"{group.oldest:%Y-%m-%d %H:%M:%S} UTC"),
+        ("Workspaces", ", ".join(sorted(group.workspaces))),
+        ("Concerns", "; ".join(names[:20]) + (f"; and {group.count - 20} more (--json)" if len(names) > 20 else "")),
+        ("Then", f"pike-economic dead dry-run --group {key.id}; pike-economic dead replay --group {key.id}"),
+    ):
+        click.echo(f"  {label:<15}{value}")
+    click.echo()
+
+
 async def show(letter_id: str, as_json: bool) -> int:
     """Show one letter whole."""
-    async with tools(with_settings()) as kit:
-        letters = await _search(kit, [_id(letter_id)], None, None, None, None)
-    if not letters:
-        fail(f"There is no dead letter {letter_id}.", BAD_ANSWER)
-    letter = letters[0]
+    async with tools(with_settings()) as kit, kit.database.connection("dead letter") as connection:
+        found = await dead_letters.search(connection, ids=[read_id(letter_id)], state=None)
+        if not found:
+            fail(f"There is no dead letter {letter_id}.", BAD_ANSWER)
+        letter = found[0]
+        audit = await operator_audit.of_letter(connection, letter.id)
+        event = (letter.source, letter.event_id) if letter.source and letter.event_id else None
+        same = await dead_letters.search(connection, event=event, state=None) if event else []
+    others = [other for other in same if other.id != letter.id]
     if as_json:
         print_json({**summary(letter), "detail": letter.detail, "history": letter.history, "state": letter.state,
-                    "event_id": letter.event_id, "source": letter.source, "body": _body(letter)})  # fmt: skip
-        return 0
+                    "event_id": letter.event_id, "source": letter.source, "body": _body(letter.body),
+                    "buried_at": letter.buried_at, "closed_at": letter.closed_at, "closed_by": letter.closed_by,
+                    "closed_reason": letter.closed_reason, "audit": [_entry_json(entry) for entry in audit],
+                    "other_letters": [summary(other) | {"state": other.state} for other in others]})  # fmt: skip
+    else:
+        _print_letter(letter, audit, others)
+    return 0
+
+
+def _print_letter(letter: DeadLetter, audit: Sequence[Entry], others: Sequence[DeadLetter]) -> None:
     problem = letter.problem
     economic = problem.get("economic") or {}
+    closed = f" {_at(letter.closed_at)} by {letter.closed_by}" if letter.closed_at else ""
     for label, value in (
         ("What happened", problem.get("user_message")),
         ("What to do", problem.get("remedy")),
         ("Fields", ", ".join(problem.get("fields", [])) or None),
         ("e-conomic", ", ".join(f"{k} {v}" for k, v in economic.items() if v) or None),
         ("Event", f"{letter.type} {letter.event_id} of workspace {letter.workspace_id}"),
-        ("Received", str(letter.received_at)),
-        ("Attempts", str(letter.attempts)),
-        ("State", letter.state),
+        ("Received", _at(letter.received_at)),
+        ("Given up", f"{_at(letter.buried_at)} after {letter.attempts} attempt{'' if letter.attempts == 1 else 's'}"),
+        ("State", letter.state + closed),
+        ("Reason", letter.closed_reason),
         ("For engineers", letter.detail if letter.detail != problem.get("user_message") else None),
     ):
         if value:
             click.echo(f"{label:<15}{value}")
-    for entry in letter.history:
-        click.echo(f"{'':<15}{entry.get('at')}  {entry.get('error')}: {entry.get('detail')}")
-    click.echo("\n" + _body(letter))
-    return 0
+    for number, entry in enumerate(letter.history, start=1):
+        click.echo(f"{f'Failure {number}':<15}{entry.get('at')}  {entry.get('error')}: {entry.get('detail')}")
+    for other in others:
+        click.echo(f"{'Same event':<15}{_at(other.buried_at)}  letter {other.id}: {other.cause}, {other.state}")
+    for act in audit:
+        why = f": {act.reason}" if act.reason else ""
+        click.echo(f"{'Operators':<15}{_at(act.at)}  {act.action} by {act.operator}{why}")
+        for line in [*act.details.get("calls", []), *act.details.get("diff", [])]:
+            click.echo(f"{'':<17}{line}")
+    click.echo("\n" + _body(letter.body))
 
 
-async def replay(
-    ids: Sequence[str], cause: str | None, workspace: str | None, event_type: str | None, as_json: bool
-) -> int:
-    """Send letters again; the selection is fixed before the first is sent."""
-    if not ids and not (cause or workspace or event_type):
-        fail("Say which: ids, or --cause, --workspace, --type.", USAGE)
+async def dry_run(ids: Sequence[str], chosen: Selection, limit: int, as_json: bool) -> int:
+    """Print what a replay would do; exit code 1 when something would still be wrong."""
+    need_some(ids, chosen)
     async with tools(with_settings()) as kit:
-        chosen = [_id(text) for text in ids]
-        if not chosen:
-            chosen = [letter.id for letter in await _search(kit, None, cause, workspace, event_type, "open")]
-        results = [await replaying.replay(kit.database, letter_id, _operator()) for letter_id in chosen]
-    return _report(results, "sent again", as_json)
+        letters = await named(kit, ids) if ids else await chosen.letters(kit, limit=limit + 1)
+        left_out = not ids and len(letters) > limit
+        trial = DryRun(kit.database, kit.client, kit.vault, kit.clock, operator())
+        plans: list[Plan] = []
+        async for plan in trial.plans(letters if ids else letters[:limit]):
+            plans.append(plan)
+            if not as_json:
+                _print_plan(plan)
+    if as_json:
+        print_json([_plan_json(plan) for plan in plans])
+    wrong = sum(bool(plan.wrong) for plan in plans)
+    click.echo(f"{len(plans)} looked at, {wrong} would fail again. Nothing was sent.", err=as_json)
+    if left_out:
+        click.echo(f"There are more; these are the {limit} oldest (--limit).", err=True)
+    return BAD_ANSWER if wrong or len(plans) < len(ids) else 0
+
+
+def _plan_json(plan: Plan) -> dict[str, Any]:
+    return {
+        "id": plan.letter_id,
+        "type": plan.type,
+        "workspace_id": plan.workspace_id,
+        "calls": plan.calls,
+        "exists": plan.exists,
+        "pike": plan.pike,
+        "wrong": [problem.model_dump(mode="json") for problem in plan.wrong],
+    }
+
+
+def _print_plan(plan: Plan) -> None:
+    click.echo(f"{plan.letter_id}  {plan.type} of workspace {plan.workspace_id}")
+    for label, lines in (
+        ("Calls", plan.calls),
+        ("e-conomic has", plan.exists),
+        ("Pike has", [f"{name}: {_words(value)}" for name, value in plan.pike.items()]),
+        ("Still wrong", [f"{problem.user_message} {problem.remedy}" for problem in plan.wrong]),
+    ):
+        for index, line in enumerate(lines):
+            click.echo(f"  {'' if index else label:<15}{line}")
+    click.echo()
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items() if each is not None) or "nothing"
+    return "nothing" if value is None else str(value)
 
 
 async def discard(ids: Sequence[str], reason: str, as_json: bool) -> int:
     """Close letters for good."""
+    if not reason.strip():
+        fail("Say why nothing has to be done: --reason.", USAGE)
     async with tools(with_settings()) as kit:
-        results = [await replaying.discard(kit.database, _id(text), _operator(), reason) for text in ids]
-    return _report(results, "discarded", as_json)
+        results = [await replaying.discard(kit.database, read_id(text), operator(), reason) for text in ids]
+    return report(results, "discarded", as_json)
 
 
-def _report(results: Sequence[replaying.Replayed], verb: str, as_json: bool) -> int:
+def report(results: Sequence[replaying.Replayed], verb: str, as_json: bool) -> int:
+    """Print what happened to each letter; exit code 1 unless all went."""
     done = sum(result.result == "sent" for result in results)
     if as_json:
         print_json([{"id": result.id, "result": result.result} for result in results])
@@ -114,34 +260,53 @@ def summary(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-async def _search(
-    kit: Tools,
-    ids: list[UUID] | None,
-    cause: str | None,
-    workspace: str | None,
-    event_type: str | None,
-    state: str | None,
-) -> list[DeadLetter]:
+async def named(kit: Tools, ids: Sequence[str]) -> list[DeadLetter]:
+    """Return the letters with these ids, in whatever state; a sentence on stderr for each that does not exist."""
+    wanted = [read_id(text) for text in ids]
     async with kit.database.connection("dead letters") as connection:
-        return await dead_letters.search(
-            connection, ids=ids, cause=cause, workspace_id=workspace, event_type=event_type, state=state
-        )
+        found = await dead_letters.search(connection, ids=wanted, state=None, limit=len(wanted))
+    for missing in sorted(set(map(str, wanted)) - {str(letter.id) for letter in found}):
+        click.echo(f"There is no dead letter {missing}.", err=True)
+    return found
 
 
-def _id(text: str) -> UUID:
+def need_some(ids: Sequence[str], chosen: Selection) -> None:
+    """End with a sentence unless letters are named or chosen, and not both."""
+    if not ids and not chosen:
+        fail("Say which: ids, or --cause, --workspace, --type, --group.", USAGE)
+    if ids and chosen:
+        fail("Give either ids or --cause, --workspace, --type, --group, not both.", USAGE)
+
+
+def read_id(text: str) -> UUID:
+    """Read a letter's id, or end with a sentence."""
     try:
         return UUID(text)
     except ValueError:
         fail(f"'{text}' is not the id of a dead letter; see: pike-economic dead list", USAGE)
 
 
-def _operator() -> str:
+def operator() -> str:
+    """Return who types, for the record."""
     return f"command line: {getpass.getuser()}"
 
 
-def _body(letter: DeadLetter) -> str:
+async def _agreements(connection: Any) -> dict[str, int]:
+    return {each.workspace_id: each.agreement_number for each in await connections.find_all(connection)}
+
+
+def _entry_json(entry: Entry) -> dict[str, Any]:
+    bodies = {name: _body(body) if (body := getattr(entry, name)) is not None else None for name in ("before", "after")}
+    return {**asdict(entry), **bodies}
+
+
+def _at(moment: Any) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _body(body: bytes) -> str:
     try:
-        return json.dumps(json.loads(letter.body), indent=2, ensure_ascii=False)
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
-        text = letter.body[:2000].decode("utf-8", errors="backslashreplace")
-        return text + (f"\n… {len(letter.body)} bytes in all" if len(letter.body) > 2000 else "")
+        text = body[:2000].decode("utf-8", errors="backslashreplace")
+        return text + (f"\n… {len(body)} bytes in all" if len(body) > 2000 else "")

@@ -5,64 +5,41 @@ and acknowledgement: the claim finds the event done. Nothing is acknowledged bef
 """
 
 import asyncio
-import contextlib
-import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 import structlog
 
-from events import EVENTS, failed_event
 from events.codec import MalformedEvent, decode
-from events.connection import ConnectionRevoked
-from events.envelope import Envelope, EventData
+from events.envelope import Envelope
 from schemas.problem import Cause, Problem
 from worker.broker.delivery import Ack, Delivery, PutAway, Verdict
 from worker.clock import Clock
 from worker.economic.client import EconomicClient
-from worker.errors import GrantRevoked, NotYet, StoreUnavailable, refused
-from worker.run import SOURCE, Handler, Run, Work
-from worker.runtime.judge import Action, Decision, Policy, judge
-from worker.store import connections, dead_letters, inbox, outbox
-from worker.store.connections import EconomicConnection, Refusal
+from worker.errors import GrantRevoked, StoreUnavailable, refused
+from worker.run import SOURCE, Handler, Run
+from worker.runtime.burial import Burial
+from worker.runtime.failures import Failures
+from worker.runtime.identity import received
+from worker.runtime.judge import Policy, judge
+from worker.runtime.lease import LEASE_S, keep_alive
+from worker.runtime.tally import Tally
+from worker.store import connections, inbox
+from worker.store.connections import EconomicConnection
 from worker.store.crypto import Vault
-from worker.store.dead_letters import NewLetter
-from worker.store.inbox import Claim, FenceLost, Received, Standing
+from worker.store.inbox import Claim, FenceLost, Standing
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Database
 
 log = structlog.get_logger()
-
-LEASE_S = 75.0
-"""How long a claim holds without a sign of life. Longer than one request to e-conomic may take (60 s), so that a
-process that stops dead cannot have a call under way when another takes its event over."""
-
-LEASE_RENEWAL_S = 25.0
-"""A handler that still runs prolongs its lease this often; short ones never do."""
 
 HELD_RETRY_S = 30.0
 """How long at most a delivery waits before it looks again whether the run that holds its event is still alive."""
 
 STORE_PATIENCE_S = 20 * 60.0
 """How long a delivery is held while Postgres is away; well below RabbitMQ's acknowledgement time-out of 30 minutes."""
-
-_MALFORMED = "malformed"
-_CONFLICT = "conflict"
-
-
-@dataclass(slots=True)
-class Tally:
-    """What this process did since it started, by verdict; shown by ``status`` and metrics."""
-
-    outcomes: dict[str, int] = field(default_factory=dict)
-
-    def count(self, outcome: str) -> None:
-        """Count one delivery."""
-        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
 
 
 @dataclass(slots=True)
@@ -78,6 +55,12 @@ class Dispatcher:
     policy: Policy
     slice_s: float
     tally: Tally = field(default_factory=Tally)
+    burial: Burial = field(init=False)
+    failures: Failures = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.burial = Burial(self.database, self.handlers, self.clock, self.announce)
+        self.failures = Failures(self.database, self.clock, self.announce, self.burial, self.policy.ladder_s[0])
 
     async def process(self, delivery: Delivery) -> Verdict:
         """Work on one delivery and say what to do with the message. While Postgres is away the message is held."""
@@ -100,11 +83,15 @@ class Dispatcher:
         try:
             event: Envelope[Any] = decode(delivery.body, delivery.headers, delivery.content_type)
         except MalformedEvent as exc:
-            return await self._bury_unreadable(delivery, exc)
+            if await self.burial.bury_unreadable(delivery, exc):
+                self.tally.count("dead")
+            return Ack()
         structlog.contextvars.bind_contextvars(event_id=event.id, event_type=event.type, workspace=event.workspace_id)
         result = await self._claim(delivery, event, owner)
         if result.standing is Standing.CONFLICT:
-            return await self._bury_conflict(delivery, event)
+            await self.burial.bury_conflict(delivery, event)
+            self.tally.count("dead")
+            return Ack()
         if result.standing is Standing.HELD:
             return PutAway(min(max(result.lease_left_s, 1.0), HELD_RETRY_S), "another run holds this event")
         if result.claim is None:  # done or parked: nothing to do, and nothing may be done twice
@@ -123,7 +110,7 @@ class Dispatcher:
 
     async def _claim(self, delivery: Delivery, event: Envelope[Any], owner: str) -> inbox.ClaimResult:
         async with self.database.connection("claim") as connection:
-            return await inbox.claim(connection, _received(delivery, event, owner), LEASE_S)
+            return await inbox.claim(connection, received(delivery, event, owner), LEASE_S)
 
     async def _work(self, delivery: Delivery, event: Envelope[Any], claim: Claim) -> tuple[Verdict, str]:
         run = Run(
@@ -153,7 +140,7 @@ class Dispatcher:
                 log.exception("delivery.bug", attempt=claim.attempts)
             else:
                 log.warning("delivery.failed", error=str(exc), cause=decision.problem.cause.value, next=decision.action)
-            return await self._record_failure(delivery, run, exc, decision)
+            return await self.failures.record(delivery, run, exc, decision)
 
     async def _handle(self, run: Run) -> tuple[Verdict, str]:
         event, claim = run.event, run.claim
@@ -164,30 +151,11 @@ class Dispatcher:
             raise _kills_the_process(claim)
         if handler.needs == "connection":
             await self._connect(run)
-        async with asyncio.timeout(handler.time_limit_s), self._alive(claim):
+        async with asyncio.timeout(handler.time_limit_s), keep_alive(self.database, self.clock, claim):
             await handler.handle(event, run)
         if not run.finished:
             raise RuntimeError(f"the handler of {event.type} returned without finishing")
         return Ack(), run.outcome
-
-    @asynccontextmanager
-    async def _alive(self, claim: Claim) -> AsyncIterator[None]:
-        """Prolong the lease while the block runs. Trouble with it is left to the fence, which decides at the commit."""
-
-        async def renew() -> None:
-            while True:
-                await self.clock.sleep(LEASE_RENEWAL_S)
-                with contextlib.suppress(StoreUnavailable):
-                    async with self.database.connection("lease") as connection:
-                        await inbox.extend(connection, claim, LEASE_S)
-
-        renewing = asyncio.create_task(renew())
-        try:
-            yield
-        finally:
-            renewing.cancel()
-            with contextlib.suppress(asyncio.CancelledError, FenceLost):
-                await renewing
 
     async def _connect(self, run: Run) -> None:
         async with run.read() as connection:
@@ -200,193 +168,6 @@ class Dispatcher:
         run.api = self.client.for_grant(
             connections.open_grant(self.vault, found), agreement_number=found.agreement_number
         )
-
-    async def _record_failure(
-        self, delivery: Delivery, run: Run, error: BaseException, decision: Decision
-    ) -> tuple[Verdict, str]:
-        note = _note(self.clock.now(), error, decision)
-        match decision.action:
-            case Action.RETRY | Action.SNOOZE:
-                free = decision.action is Action.SNOOZE
-                async with self.database.connection("put back") as connection:
-                    await inbox.put_back(
-                        connection, run.claim, parked=False, free=free, note=None if isinstance(error, NotYet) else note
-                    )
-                return PutAway(decision.delay_s, decision.problem.cause.value), decision.action.value
-            case Action.PARK:
-                return await self._park(run, note, decision.problem)
-            case Action.DEAD:
-                history = [*run.claim.history, note]
-                await self._bury(delivery, run.event, run.claim, decision.problem, str(error), history)
-                return Ack(), "dead"
-
-    async def _park(self, run: Run, note: dict[str, Any], problem: Problem) -> tuple[Verdict, str]:
-        """Hold the event until somebody reconnects; one that was refused with an older grant just tries again."""
-        version = run.connection.grant_version if run.connection else 0
-        async with self.database.transaction("park") as connection:
-            work = Work(connection, run.event, self.clock)
-            refusal = await connections.refuse_grant(
-                connection, run.workspace_id, version, problem.model_dump(mode="json")
-            )
-            outdated = refusal is Refusal.OUTDATED
-            await inbox.put_back(connection, run.claim, parked=not outdated, free=True, note=note)
-            if refusal is Refusal.FIRST and run.connection is not None:
-                work.emit(ConnectionRevoked(agreement_number=run.connection.agreement_number, problem=problem))
-            rows = await outbox.append(connection, work.messages)
-        self.announce(rows)
-        return (PutAway(self.policy.ladder_s[0], "reconnected meanwhile"), "snooze") if outdated else (Ack(), "parked")
-
-    async def _bury(
-        self,
-        delivery: Delivery,
-        event: Envelope[Any],
-        claim: Claim,
-        problem: Problem,
-        detail: str,
-        history: Sequence[dict[str, Any]],
-    ) -> None:
-        handler = self.handlers.get(event.type)
-        async with self.database.transaction("bury") as connection:
-            await inbox.bury(connection, claim, problem.cause.value)
-            await dead_letters.insert(connection, _letter(delivery, event, problem, detail, claim, history))
-            work = Work(connection, event, self.clock)
-            if handler and handler.on_dead:
-                await handler.on_dead(event, problem, work)
-            answer = failed_event(type(event.data), event.id, event.data, problem)
-            if answer is not None:
-                work.emit(answer)
-            rows = await outbox.append(connection, work.messages)
-        self.announce(rows)
-
-    async def _bury_unreadable(self, delivery: Delivery, error: MalformedEvent) -> Verdict:
-        """Keep what cannot be read, once per body, and answer where a request can be recognised."""
-        hint = error.envelope_hint
-        problem = Problem(cause=error.cause, user_message=error.user_message, remedy=error.remedy)
-        event: Envelope[Any] = Envelope(
-            id=hint.get("id") or "unknown",
-            source=hint.get("source") or "unknown",
-            type=hint.get("type") or "unknown",
-            time=None,
-            workspace_id=hint.get("workspace_id") or "",
-            data=EventData(),
-        )
-        async with self.database.transaction("bury unreadable") as connection:
-            if not await self._claim_by_body(connection, delivery, event, _MALFORMED, error.cause.value):
-                return Ack()
-            letter = _letter(delivery, event, problem, str(error), None, [])
-            await dead_letters.insert(connection, letter)
-            work = Work(connection, event, self.clock)
-            request = EVENTS.get(event.type)
-            answer = failed_event(request, event.id, None, problem) if request and event.workspace_id else None
-            if answer is not None and hint.get("id"):
-                work.emit(answer)
-            rows = await outbox.append(connection, work.messages)
-        self.announce(rows)
-        self.tally.count("dead")
-        log.warning("delivery.unreadable", cause=error.cause.value, error=str(error), bytes=len(delivery.body))
-        return Ack()
-
-    async def _bury_conflict(self, delivery: Delivery, event: Envelope[Any]) -> Verdict:
-        """Same id, different body: kept for a person. The first request keeps its own, single answer."""
-        problem = Problem(
-            cause=Cause.CONFLICTING_EVENT,
-            user_message="A second event with the same id but other contents arrived. Only the first was acted on.",
-            remedy="The publisher must give every event an id of its own. Publish this one again with a new id.",
-        )
-        async with self.database.transaction("bury conflict") as connection:
-            if await self._claim_by_body(connection, delivery, event, _CONFLICT, problem.cause.value):
-                await dead_letters.insert(connection, _letter(delivery, event, problem, "", None, []))
-        self.tally.count("dead")
-        log.error("delivery.conflict")
-        return Ack()
-
-    async def _claim_by_body(
-        self, connection: Any, delivery: Delivery, event: Envelope[Any], kind: str, cause: str
-    ) -> bool:
-        """Write down a message that has no identity of its own by its bytes; False when it was buried before."""
-        digest = hashlib.sha256(delivery.body)
-        received = Received(
-            source=kind,
-            event_id=digest.hexdigest(),
-            type=event.type,
-            workspace_id=event.workspace_id,
-            lane=delivery.lane.value,
-            body=b"",
-            body_hash=digest.digest(),
-            content_type=delivery.content_type,
-            headers={},
-            owner=kind,
-        )
-        result = await inbox.claim(connection, received, LEASE_S)
-        if result.claim is None:
-            return False
-        await inbox.bury(connection, result.claim, cause)
-        return True
-
-
-def _received(delivery: Delivery, event: Envelope[Any], owner: str) -> Received:
-    return Received(
-        source=event.source,
-        event_id=event.id,
-        type=event.type,
-        workspace_id=event.workspace_id,
-        lane=delivery.lane.value,
-        body=delivery.body,
-        body_hash=_meaning(event),
-        content_type=delivery.content_type,
-        headers=_texts(delivery.headers),
-        owner=owner,
-    )
-
-
-def _meaning(event: Envelope[Any]) -> bytes:
-    """Fingerprint of what an event asks for. A publisher that repeats it with another time stamp means the same."""
-    text = "\x1f".join((event.type, event.workspace_id, event.data.model_dump_json()))
-    return hashlib.sha256(text.encode()).digest()
-
-
-def _letter(
-    delivery: Delivery,
-    event: Envelope[Any],
-    problem: Problem,
-    detail: str,
-    claim: Claim | None,
-    history: Sequence[dict[str, Any]],
-) -> NewLetter:
-    def known(text: str) -> str | None:
-        return text if text not in ("", "unknown") else None
-
-    return NewLetter(
-        lane=delivery.lane.value,
-        body=delivery.body,
-        cause=problem.cause.value,
-        problem=problem.model_dump(mode="json"),
-        received_at=claim.received_at if claim else None,
-        detail=detail,
-        source=known(event.source),
-        event_id=known(event.id),
-        type=known(event.type),
-        workspace_id=known(event.workspace_id),
-        content_type=delivery.content_type,
-        headers=_texts(delivery.headers),
-        attempts=claim.attempts if claim else 1,
-        history=history,
-    )
-
-
-def _texts(headers: Mapping[str, object]) -> dict[str, str]:
-    """Keep the headers that binary mode and people need; the broker's own bookkeeping (x-death, …) is left out."""
-    return {name: str(value) for name, value in headers.items() if not name.startswith("x-")}
-
-
-def _note(at: datetime, error: BaseException, decision: Decision) -> dict[str, Any]:
-    return {
-        "at": at.isoformat(),
-        "error": type(error).__name__,
-        "detail": str(error)[:500],
-        "cause": decision.problem.cause.value,
-        "next": decision.action.value,
-    }
 
 
 def _stored_problem(connection: EconomicConnection) -> Problem:

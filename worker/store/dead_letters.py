@@ -1,6 +1,6 @@
 """Dead letters: events that cannot be acted on, with their raw body, cause and remedy, until a person decides."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -50,9 +50,13 @@ class DeadLetter:
     state: str
     received_at: datetime
     buried_at: datetime
+    closed_at: datetime | None
+    closed_by: str | None
+    closed_reason: str | None
 
 
 _COLUMNS = ", ".join(DeadLetter.__dataclass_fields__)
+_PAGE = 300
 
 
 async def insert(connection: Connection, letter: NewLetter) -> UUID:
@@ -90,14 +94,17 @@ async def search(
     workspace_id: str | None = None,
     event_type: str | None = None,
     state: str | None = "open",
+    event: tuple[str, str] | None = None,
+    after: DeadLetter | None = None,
     limit: int = 1000,
 ) -> list[DeadLetter]:
-    """Return dead letters that fit every given criterion, oldest first."""
+    """Return dead letters that fit every given criterion, oldest first; ``event`` is (source, id)."""
     rows = await connection.fetch(
         f"""select {_COLUMNS} from economic.dead_letters
             where ($1::uuid[] is null or id = any($1)) and ($2::text is null or cause = $2)
               and ($3::text is null or workspace_id = $3) and ($4::text is null or type = $4)
-              and ($5::text is null or state = $5)
+              and ($5::text is null or state = $5) and ($7::timestamptz is null or (buried_at, id) > ($7, $8::uuid))
+              and ($9::text is null or (source = $9 and event_id = $10::text))
             order by buried_at, id limit $6""",  # noqa: S608
         list(ids) if ids is not None else None,
         cause,
@@ -105,8 +112,23 @@ async def search(
         event_type,
         state,
         limit,
+        after.buried_at if after else None,
+        after.id if after else None,
+        *(event or (None, None)),
     )
     return [DeadLetter(**row) for row in rows]
+
+
+async def search_all(connection: Connection, **criteria: Any) -> AsyncGenerator[DeadLetter, None]:
+    """Yield every dead letter that fits, however many there are, a few hundred bodies in memory at a time."""
+    last: DeadLetter | None = None
+    while True:
+        page = await search(connection, **criteria, after=last, limit=_PAGE)
+        for letter in page:
+            yield letter
+        if len(page) < _PAGE:
+            return
+        last = page[-1]
 
 
 async def close(connection: Connection, letter_id: UUID, state: str, by: str, reason: str | None) -> bool:

@@ -44,6 +44,16 @@ async def find_all(connection: Connection, agreement: int, subject_id: UUID) -> 
     return {row["step"]: Effect(**row) for row in rows}
 
 
+async def begun(connection: Connection, subject_id: UUID) -> bool:
+    """Say whether anything was ever sent for a subject, in any agreement, that e-conomic did not plainly refuse."""
+    return (
+        await connection.fetchval(
+            "select 1 from economic.effects where subject_id = $1 and state <> 'refused' limit 1", subject_id
+        )
+        is not None
+    )
+
+
 async def any_open(connection: Connection, subject_id: UUID) -> bool:
     """Return whether something was sent, or about to be, of which nobody knows yet what became of it."""
     return bool(

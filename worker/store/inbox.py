@@ -215,6 +215,36 @@ async def reopen(connection: Connection, source: str, event_id: str) -> bool:
     return await connection.fetchval(_REOPEN, source, event_id) is not None
 
 
+async def rewrite(connection: Connection, source: str, event_id: str, event_type: str, body_hash: bytes) -> bool:
+    """Let an edited event take the place of the dead one with its id; False when that id is not dead (done, at work).
+
+    An event that never got a row (it could not be read) needs none: its delivery makes it.
+    """
+    state = await connection.fetchval(
+        "select state from economic.inbox where source = $1 and event_id = $2 for update", source, event_id
+    )
+    if state is None:
+        return True
+    if state != "dead":
+        return False
+    await connection.execute(
+        "update economic.inbox set type = $3, body_hash = $4, updated_at = now() where source = $1 and event_id = $2",
+        source,
+        event_id,
+        event_type,
+        body_hash,
+    )
+    return True
+
+
+async def state_of(connection: Connection, source: str, event_id: str) -> str | None:
+    """Return an event's state, or ``None`` when it was never received."""
+    state: str | None = await connection.fetchval(
+        "select state from economic.inbox where source = $1 and event_id = $2", source, event_id
+    )
+    return state
+
+
 async def _fenced(connection: Connection, sql: str, claim: Claim, *args: object) -> None:
     if await connection.fetchval(sql, claim.source, claim.event_id, claim.fence, *args) is None:
         raise FenceLost(f"event {claim.event_id} of {claim.source}: fence {claim.fence} is no longer valid")
