@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from schemas.problem import Cause
 from worker.economic.cause_table import Explained, rule_for
 from worker.economic.findings import Finding
-from worker.economic.wording import field_name, on_line, sentence
+from worker.economic.wording import field_name, on_line
 
 MAX_LISTED = 5
 """Errors that are said in full; the rest is counted."""
@@ -43,7 +43,7 @@ def _explained(finding: Finding) -> Explained | None:
     if found is None:
         return None
     cause, message, remedy = found
-    return cause, sentence(message), remedy
+    return cause, message[:1].upper() + message[1:], remedy
 
 
 _LIMITS: dict[str, int] = {

@@ -230,14 +230,7 @@ def _check(asked: Asked, stated: _Pagination, results: int, count: int) -> bool:
     return more
 
 
-_NUMBERS = (
-    "bookedInvoiceNumber",
-    "draftInvoiceNumber",
-    "customerNumber",
-    "productNumber",
-    "documentId",
-    "number",
-)
+_NUMBERS = ("bookedInvoiceNumber", "draftInvoiceNumber", "customerNumber", "productNumber", "documentId", "number")
 
 
 def _number_of(record: Any) -> str | None:

@@ -6,7 +6,6 @@ from typing import TypeGuard
 
 from worker.economic.findings import Finding
 
-BRAND = "e-conomic"
 _MAX_SHOWN = 60
 _MAX_DIGITS = 15
 _CENT = Decimal("0.01")
@@ -23,11 +22,6 @@ _SPOKEN = {
     "vatnumber": "VAT number",
 }
 """Fields whose name in e-conomic's API says nothing to a reader; Pike's own word where it has one."""
-
-
-def sentence(text: str) -> str:
-    """Begin with a capital, unless the text begins with the product's name."""
-    return text if text.startswith(BRAND) else text[:1].upper() + text[1:]
 
 
 def on_line(finding: Finding) -> str:
