@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from schemas.problem import Cause
 from worker.economic.findings import Finding
-from worker.economic.wording import decimals, field_name, on_line, shown
+from worker.economic.wording import decimals, field_name, named, on_line, shown
 
 Explained = tuple[Cause, str, str]
 
@@ -33,7 +33,7 @@ def _says(cause: Cause, message: str, remedy: str) -> Callable[[Finding], Explai
 
 def _names(cause: Cause, thing: str, state: str, remedy: str) -> Callable[[Finding], Explained]:
     """Make a sentence with what was sent in it: ``product SKU-1 is barred in e-conomic``."""
-    return lambda finding: (cause, f"{on_line(finding)}{thing}{shown(finding)} {state} in e-conomic.", remedy)
+    return lambda finding: (cause, f"{on_line(finding)}{named(thing, finding)} {state} in e-conomic.", remedy)
 
 
 def _incomplete(finding: Finding, message: str) -> Explained:
@@ -52,8 +52,9 @@ def _without_value(finding: Finding) -> Explained:
 
 
 def _gone(finding: Finding) -> Explained:
-    thing = field_name(finding) or "something this refers to"
-    message = f"{on_line(finding)}{thing}{shown(finding)} {_GONE} in e-conomic."
+    thing = field_name(finding)
+    what = named(thing, finding) if thing else "something this refers to"
+    message = f"{on_line(finding)}{what} {_GONE} in e-conomic."
     return Cause.REFUSED_BY_ECONOMIC, message, _choose(finding, "another")
 
 
@@ -77,9 +78,9 @@ DRAFT_MAY_BE_BOOKED = (
 """Remedy for a draft that is not there: nothing tells a deleted one from one that somebody booked by hand."""
 
 _GONE = "does not exist"
-_ACCOUNT = "Correct the chart of accounts or the product group in e-conomic; the accounting period is not the cause."
-_PERIOD = "Open the period in e-conomic, or change the invoice date in Pike. Pike never moves a date by itself."
-_TERMS = "Choose other payment terms for the customer in e-conomic, or a new default for the connection in Pike."
+_ACCOUNT = "Correct the chart of accounts or the product group in e-conomic (not the period), then send it again."
+_PERIOD = "Open the period in e-conomic, or change the date in Pike; send it again. Pike never moves a date by itself."
+_TERMS = "Choose other payment terms in e-conomic, or a new default for the connection in Pike; then send it again."
 _PRODUCT = "Unbar the product in e-conomic, or choose another one on the invoice in Pike; then send it again."
 _CUSTOMER = "Open the customer in e-conomic (it is barred there), then send it again."
 _MODULE = "Enable the add-on module in e-conomic, or change the subscription, then try again."
@@ -187,7 +188,7 @@ RULES: tuple[Rule, ...] = (
         "E06000",
         lambda finding: (
             Cause.DRAFT_DELETED,
-            f"draft{shown(finding)} {_GONE} in e-conomic: it was deleted there, or booked already.",
+            f"{named('draft', finding)} {_GONE} in e-conomic: it was deleted there, or booked already.",
             DRAFT_MAY_BE_BOOKED,
         ),
         "draftinvoice",

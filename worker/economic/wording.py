@@ -38,6 +38,12 @@ def shown(finding: Finding) -> str:
     return f" {text}" if text.strip() and len(text) <= _MAX_SHOWN and text.isprintable() else ""
 
 
+def named(thing: str, finding: Finding) -> str:
+    """``product SKU-1``, or ``the product`` when the value cannot be shown."""
+    value = shown(finding)
+    return f"{thing}{value}" if value else f"the {thing}"
+
+
 def field_name(finding: Finding) -> str:
     """Return the field in words: ``unitNetPrice`` → ``unit price``, ``vatZone.vatZoneNumber`` → ``VAT zone``."""
     name = next((part for part in reversed(finding.where) if isinstance(part, str)), "") or finding.name or ""
