@@ -22,6 +22,7 @@ from worker.run import Run
 from worker.store import connections, inbox, operator_audit
 from worker.store.crypto import Vault
 from worker.store.dead_letters import DeadLetter
+from worker.store.commits import OwnTransaction
 from worker.store.inbox import Claim
 from worker.store.pool import Database
 
@@ -100,6 +101,7 @@ class DryRun:
             event=event,
             claim=Claim(event.source, event.id, _NO_FENCE, 0, 0, self.clock.now()),
             database=self.database,
+            commits=OwnTransaction(self.database),
             clock=self.clock,
             lease_s=0.0,
             slice_s=0.0,

@@ -12,6 +12,7 @@ from uuid import uuid4
 from events.envelope import Envelope
 from events.refresh import RefreshCompleted, RefreshRequested
 from worker.bootstrap import worker
+from worker.loop import run
 from worker.mapping import customer as mapping
 from worker.run import Handler, Run
 from worker.settings import load
@@ -53,4 +54,4 @@ if __name__ == "__main__":
 
         cProfile.run("asyncio.run(main())", os.environ["BENCH_PROFILE"])
     else:
-        asyncio.run(main())
+        run(main())
