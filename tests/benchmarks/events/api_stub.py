@@ -51,7 +51,9 @@ class _Api(asyncio.Protocol):
             head, self._seen = self._seen[:end], self._seen[end + 4 :]
             match = _NUMBER.match(head)
             body = customer(int(match[1]) if match else 1)
-            answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            answer = (
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            )
             if self._latency_s:
                 asyncio.get_running_loop().call_later(self._latency_s, self._write, answer)
             else:

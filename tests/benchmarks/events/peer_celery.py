@@ -18,7 +18,9 @@ app.conf.update(
     broker_transport_options={"confirm_publish": True},
     worker_detect_quorum_queues=True,
     broker_heartbeat=0,
-    task_queues=[Queue("bench.celery", Exchange(""), routing_key="bench.celery", queue_arguments={"x-queue-type": "quorum"})],
+    task_queues=[
+        Queue("bench.celery", Exchange(""), routing_key="bench.celery", queue_arguments={"x-queue-type": "quorum"})
+    ],
     task_default_queue="bench.celery",
     broker_connection_retry_on_startup=True,
 )

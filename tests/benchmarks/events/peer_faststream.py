@@ -13,7 +13,11 @@ from tests.benchmarks.events import peer_job as job
 
 QUEUE = os.environ["BENCH_QUEUE"]
 PREFETCH = int(os.environ["BENCH_PREFETCH"])
-broker = RabbitBroker(os.environ["PIKE_ECONOMIC_AMQP_URL"], default_channel=Channel(prefetch_count=PREFETCH, publisher_confirms=True, on_return_raises=True), logger=None)
+broker = RabbitBroker(
+    os.environ["PIKE_ECONOMIC_AMQP_URL"],
+    default_channel=Channel(prefetch_count=PREFETCH, publisher_confirms=True, on_return_raises=True),
+    logger=None,
+)
 app = FastStream(broker, logger=None)
 exchange = RabbitExchange("pike.events", type=ExchangeType.TOPIC, durable=True, declare=False)  # type: ignore[arg-type]
 state: dict[str, object] = {}
@@ -29,7 +33,9 @@ async def start() -> None:
     state["http"] = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64))
 
 
-@broker.subscriber(RabbitQueue(QUEUE, declare=False, durable=True, queue_type=QueueType.QUORUM), ack_policy=AckPolicy.NACK_ON_ERROR)  # type: ignore[call-arg]
+@broker.subscriber(
+    RabbitQueue(QUEUE, declare=False, durable=True, queue_type=QueueType.QUORUM), ack_policy=AckPolicy.NACK_ON_ERROR
+)  # type: ignore[call-arg]
 async def handle(event: job.Event) -> None:
     """Do the job."""
     pool, http = state["pool"], state["http"]
@@ -42,7 +48,15 @@ async def handle(event: job.Event) -> None:
             return
         await connection.execute(UPSERT, *job.values(customer))
         row = await connection.fetchval(OUTBOX, event_id, body)
-    await broker.publish(body, exchange=exchange, routing_key="economic.refresh.completed", mandatory=True, persist=True, message_id=event_id, content_type="application/cloudevents+json")
+    await broker.publish(
+        body,
+        exchange=exchange,
+        routing_key="economic.refresh.completed",
+        mandatory=True,
+        persist=True,
+        message_id=event_id,
+        content_type="application/cloudevents+json",
+    )
     async with pool.acquire() as connection:  # type: ignore[attr-defined]
         await connection.execute(OUTBOX_DELETE, row)
 

@@ -172,9 +172,25 @@ def subjects(peers: Path, environment: dict[str, str]) -> list[Subject]:
     python = str(peers / "bin" / "python")
     base = {**environment, "BENCH_PREFETCH": str(PREFETCH), "PYTHONPATH": str(Path.cwd())}
     return [
-        Subject("ours", "pike-economic.work", (sys.executable, "-m", "tests.benchmarks.events.ours"), base, "application/cloudevents+json"),
-        Subject("raw", "bench.raw", (sys.executable, "-m", "tests.benchmarks.events.raw"), base | {"BENCH_QUEUE": "bench.raw"}),
-        Subject("faststream", "bench.faststream", (python, "-m", "tests.benchmarks.events.peer_faststream"), base | {"BENCH_QUEUE": "bench.faststream"}),
+        Subject(
+            "ours",
+            "pike-economic.work",
+            (sys.executable, "-m", "tests.benchmarks.events.ours"),
+            base,
+            "application/cloudevents+json",
+        ),
+        Subject(
+            "raw",
+            "bench.raw",
+            (sys.executable, "-m", "tests.benchmarks.events.raw"),
+            base | {"BENCH_QUEUE": "bench.raw"},
+        ),
+        Subject(
+            "faststream",
+            "bench.faststream",
+            (python, "-m", "tests.benchmarks.events.peer_faststream"),
+            base | {"BENCH_QUEUE": "bench.faststream"},
+        ),
     ]
 
 
