@@ -20,9 +20,9 @@ from worker.handlers.plan import Plan
 from worker.handlers.pushing.preview import preview_push
 from worker.run import Run
 from worker.store import connections, inbox, operator_audit
+from worker.store.commits import OwnTransaction
 from worker.store.crypto import Vault
 from worker.store.dead_letters import DeadLetter
-from worker.store.commits import OwnTransaction
 from worker.store.inbox import Claim
 from worker.store.pool import Database
 
