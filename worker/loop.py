@@ -1,4 +1,4 @@
-"""Which event loop the worker runs on: uvloop where it is installed, asyncio's own elsewhere."""
+"""Which event loop the worker runs on: uvloop where it is installed (not on Windows), asyncio's own elsewhere."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -211,11 +211,13 @@ class _Group:
     async def _write_and_leave(self) -> list[list[OutboxRow]]:
         try:
             written, lost = await _write_endings(self._connection, [ending for ending, _ in self._parts])
-            if lost:
-                raise _FencesLost(lost)
         except BaseException as exc:
             await self._leave(exc)
             raise
+        if lost:
+            error = _FencesLost(lost)
+            await self._leave(error)
+            raise error
         await self._leave(None)
         return written
 
