@@ -221,11 +221,6 @@ async def put_back(
     await _fenced(connection, _PUT_BACK, claim, "parked" if parked else "waiting", 1 if free else 0, note)
 
 
-async def freeze(connection: Connection, claim: Claim, note: dict[str, Any] | None) -> None:
-    """Set the event aside until its unknown outcome is resolved. Raises ``FenceLost``."""
-    await _fenced(connection, _PUT_BACK, claim, "frozen", 0, note)
-
-
 async def bury(connection: Connection, claim: Claim, cause: str) -> None:
     """Mark the event dead; the caller writes the dead letter in the same transaction. Raises ``FenceLost``."""
     await _fenced(connection, _BURY, claim, cause)
