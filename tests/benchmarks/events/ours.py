@@ -49,9 +49,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    if os.environ.get("BENCH_PROFILE"):
-        import cProfile
-
-        cProfile.run("asyncio.run(main())", os.environ["BENCH_PROFILE"])
-    else:
-        run(main())
+    run(main())

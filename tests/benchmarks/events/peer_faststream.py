@@ -6,7 +6,7 @@ import os
 import aiohttp
 import asyncpg
 from faststream import AckPolicy, FastStream
-from faststream.rabbit import Channel, RabbitBroker, ExchangeType, RabbitExchange, RabbitQueue
+from faststream.rabbit import Channel, ExchangeType, RabbitBroker, RabbitExchange, RabbitQueue
 from faststream.rabbit.schemas import QueueType
 
 from tests.benchmarks.events import peer_job as job

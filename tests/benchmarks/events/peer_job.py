@@ -13,7 +13,8 @@ create table if not exists bench.customers (
     number text primary key, name text not null, email text, city text, zip text, vat_number text,
     currency text, last_synced_at timestamptz not null);
 create table if not exists bench.outbox (
-    id bigserial primary key, event_id text not null, body bytea not null, created_at timestamptz not null default now());
+    id bigserial primary key, event_id text not null, body bytea not null,
+    created_at timestamptz not null default now());
 """
 INBOX = "insert into bench.inbox (event_id) values ({0}) on conflict do nothing"
 UPSERT = """
@@ -48,12 +49,12 @@ class Event(BaseModel):
 class Customer(BaseModel):
     """The fields of e-conomic's customer that are kept."""
 
-    customerNumber: int  # noqa: N815
+    customerNumber: int
     name: str
     email: str | None = None
     city: str | None = None
     zip: str | None = None
-    corporateIdentificationNumber: str | None = None  # noqa: N815
+    corporateIdentificationNumber: str | None = None
     currency: str
 
 
