@@ -11,8 +11,10 @@ from worker.broker.delivery import Lane
 from worker.broker.topology import Topology, build_topology
 from worker.clock import Clock, SystemClock
 from worker.economic.client import EconomicClient
+from worker.economic.limiter import Limiter
 from worker.errors import SchemaMismatch, SettingsError
 from worker.handlers import handlers
+from worker.runtime.budget import SharedBudget
 from worker.runtime.dispatch import Dispatcher
 from worker.runtime.janitor import Janitor
 from worker.runtime.judge import Policy
@@ -47,13 +49,14 @@ def make_vault(settings: Settings) -> Vault:
         raise SettingsError(f"PIKE_ECONOMIC_ENCRYPTION_KEYS is not usable: {exc}") from None
 
 
-def make_client(settings: Settings, clock: Clock) -> EconomicClient:
-    """Return the e-conomic client, not started yet."""
+def make_client(settings: Settings, clock: Clock, limiter: Limiter | None = None) -> EconomicClient:
+    """Return the e-conomic client, not started yet. Without a limiter it keeps to budgets as it alone sees them."""
     return EconomicClient(
         legacy_url=settings.legacy_url,
         openapi_url=settings.openapi_url,
         app_secret_token=settings.app_secret_token,
         clock=clock,
+        limiter=limiter,
     )
 
 
@@ -102,7 +105,7 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         database = make_database(settings, max_size=settings.prefetch_work // 2 + settings.prefetch_bulk + 4)
         await database.connect()
         stack.push_async_callback(database.close)
-        client = await stack.enter_async_context(make_client(settings, clock))
+        client = await stack.enter_async_context(make_client(settings, clock, SharedBudget(database, clock)))
         broker = make_broker(settings, clock)
         await broker.start()
         stack.push_async_callback(broker.stop, 0.0)

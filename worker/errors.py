@@ -7,6 +7,7 @@ WorkerError
 │   ├── Unavailable        e-conomic does not answer as it should; an attempt is spent
 │   └── RateLimited        e-conomic asks to wait; no attempt is spent
 ├── NotYet                 something else must come first; no attempt is spent, bounded by age
+├── Held                   the agreement may not be called now; no attempt is spent
 ├── GrantRevoked           401: the workspace is held until a person reconnects
 ├── Refused                e-conomic or we cannot accept this: dead letter and a failed event
 ├── OutcomeUnknown         a write may or may not have happened: frozen until looked up
@@ -62,6 +63,14 @@ class NotYet(WorkerError):
 
     def __init__(self, reason: str, delay_s: float = 5.0) -> None:
         super().__init__(reason)
+        self.delay_s = delay_s
+
+
+class Held(WithProblem):
+    """The agreement may not be called now (breaker, budget); come back after ``delay_s`` seconds. Spends no attempt."""
+
+    def __init__(self, problem: Problem, delay_s: float) -> None:
+        super().__init__(problem)
         self.delay_s = delay_s
 
 

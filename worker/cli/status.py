@@ -45,6 +45,12 @@ def _print(figures: dict[str, Any]) -> None:
         "No workspace is connected.",
     )
     _section(
+        [row | {"agreement": row["agreement_number"] or "all of e-conomic"} for row in figures["held"]],
+        ["agreement", "because", "for_s", "failures"],
+        "Held agreements",
+        "No agreement is held.",
+    )
+    _section(
         figures["imports"], ["workspace_id", "import_id", "stage", "started_at"], "Imports", "No import is running."
     )
     _section(figures["dead_letters"], ["cause", "count", "since", "remedy"], "Dead letters", "No dead letters.")

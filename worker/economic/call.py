@@ -47,6 +47,8 @@ class Grant:
     token: SecretStr
     agreement_number: int | None
     usage: Usage = field(default_factory=Usage)
+    bulk: bool = False
+    """Whether the calls belong to an import."""
 
     @property
     def budget(self) -> str:

@@ -72,10 +72,14 @@ class Usage:
 
 
 class Limiter(Protocol):
-    """A budget per agreement. One in this process now; one shared by all processes can take its place."""
+    """A budget per agreement: of this process alone (``LocalLimiter``), or shared by all."""
 
-    async def wait_s(self, agreement: str) -> float:
-        """Return how long the next call of the agreement has to wait; its turn is taken by asking."""
+    async def wait_s(self, agreement: str, *, bulk: bool) -> float:
+        """Return how long the next call of the agreement has to wait; its turn is taken by asking.
+
+        ``bulk``: the call belongs to an import, which leaves the last of the budget to people. Raises ``Held`` when the
+        wait is too long to be sat out.
+        """
         ...
 
     async def learn(self, agreement: str, rate: Rate) -> None:
@@ -91,7 +95,7 @@ class LocalLimiter:
         self._stated: dict[str, tuple[Rate, float]] = {}
         self._next: dict[str, float] = {}
 
-    async def wait_s(self, agreement: str) -> float:
+    async def wait_s(self, agreement: str, *, bulk: bool = False) -> float:  # noqa: ARG002  # one pace for both here
         """Return how long to wait: calls that ask at the same time get turns one after the other."""
         now = self._clock.monotonic()
         rate, stated_at = self._stated.get(agreement, (None, 0.0))

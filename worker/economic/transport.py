@@ -135,7 +135,7 @@ class Transport:
     async def _tries(self, call: Call, grant: Grant, progress: _Progress) -> bytes:
         tries = MAX_TRIES if call.safe else 1
         for attempt in range(1, tries + 1):
-            wait = await self._limiter.wait_s(grant.budget)
+            wait = await self._limiter.wait_s(grant.budget, bulk=grant.bulk)
             if wait:
                 await self.clock.sleep(wait)
             outcome = await self._once(call, grant, progress)

@@ -23,14 +23,16 @@ from worker.run import SOURCE, Handler, Run
 from worker.runtime.burial import Burial
 from worker.runtime.coalescing import Coalescer
 from worker.runtime.failures import Failures
+from worker.runtime.gatekeeper import Gatekeeper
 from worker.runtime.identity import received
 from worker.runtime.judge import Policy, judge
 from worker.runtime.lease import LEASE_S, Leases
 from worker.runtime.tally import Tally
-from worker.store import connections, inbox
+from worker.store import connections, gates, inbox
 from worker.store.commits import Commits, GroupCommit, OwnTransaction, Spoiled
 from worker.store.connections import EconomicConnection
 from worker.store.crypto import Vault
+from worker.store.gates import Gate
 from worker.store.inbox import Claim, ClaimResult, FenceLost, Received, Standing
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Database
@@ -46,10 +48,11 @@ STORE_PATIENCE_S = 20 * 60.0
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a claim found, and the workspace's connection as it was after the claim."""
+    """What a claim found, and the workspace's connection and its gates as they were after the claim."""
 
     result: ClaimResult
     connection: EconomicConnection | None
+    gates: Mapping[int, Gate]
 
 
 @dataclass(slots=True)
@@ -68,11 +71,13 @@ class Dispatcher:
     burial: Burial = field(init=False)
     failures: Failures = field(init=False)
     leases: Leases = field(init=False)
+    gatekeeper: Gatekeeper = field(init=False)
     _claims: Coalescer[Received, Claimed] = field(init=False)
     _commits: Mapping[Lane, Commits] = field(init=False)
 
     def __post_init__(self) -> None:
         self.leases = Leases(self.database, self.clock)
+        self.gatekeeper = Gatekeeper(self.database, self.clock)
         self._claims = Coalescer(
             self._claim_many, key=lambda event: (event.source, event.event_id), limit=100, shared=(StoreUnavailable,)
         )
@@ -117,7 +122,7 @@ class Dispatcher:
         if result.claim is None:  # done or parked: nothing to do, and nothing may be done twice
             self.tally.count("duplicate")
             return Ack()
-        verdict, outcome = await self._work(delivery, event, result.claim, claimed.connection)
+        verdict, outcome = await self._work(delivery, event, result.claim, claimed)
         self.tally.count(outcome)
         log.info(
             "delivery.done",
@@ -134,10 +139,14 @@ class Dispatcher:
             results = await inbox.claim_many(connection, events, LEASE_S)
             claimed = {event.workspace_id for event, result in zip(events, results, strict=True) if result.claim}
             found = await connections.find_many(connection, sorted(claimed)) if claimed else {}
-        return [Claimed(result, found.get(event.workspace_id)) for event, result in zip(events, results, strict=True)]
+            agreements = sorted({each.agreement_number for each in found.values()})
+            shut = await gates.find(connection, agreements) if agreements else {}
+        return [
+            Claimed(result, found.get(event.workspace_id), shut) for event, result in zip(events, results, strict=True)
+        ]
 
     async def _work(
-        self, delivery: Delivery, event: Envelope[Any], claim: Claim, connection: EconomicConnection | None
+        self, delivery: Delivery, event: Envelope[Any], claim: Claim, claimed: Claimed
     ) -> tuple[Verdict, str]:
         run = Run(
             event=event,
@@ -150,7 +159,7 @@ class Dispatcher:
             announce=self.announce,
         )
         try:
-            return await self._handle(run, connection)
+            done = await self._handle(run, claimed, delivery.lane)
         except (StoreUnavailable, asyncio.CancelledError):
             raise
         except FenceLost:
@@ -167,9 +176,12 @@ class Dispatcher:
                 log.exception("delivery.bug", attempt=claim.attempts)
             else:
                 log.warning("delivery.failed", error=str(exc), cause=decision.problem.cause.value, next=decision.action)
+            await self.gatekeeper.learn(run, claimed.gates, exc)
             return await self.failures.record(delivery, run, exc, decision)
+        await self.gatekeeper.learn(run, claimed.gates, None)
+        return done
 
-    async def _handle(self, run: Run, connection: EconomicConnection | None) -> tuple[Verdict, str]:
+    async def _handle(self, run: Run, claimed: Claimed, lane: Lane) -> tuple[Verdict, str]:
         event, claim = run.event, run.claim
         handler = self.handlers.get(event.type)
         if handler is None:
@@ -177,7 +189,8 @@ class Dispatcher:
         if claim.attempts > self.policy.max_attempts + 2:
             raise _kills_the_process(claim)
         if handler.needs == "connection":
-            self._connect(run, connection)
+            connection = self._connect(run, claimed.connection, lane)
+            await self.gatekeeper.admit(connection.agreement_number, claimed.gates)
         async with asyncio.timeout(handler.time_limit_s):
             with self.leases.held(claim):
                 try:
@@ -190,15 +203,18 @@ class Dispatcher:
             raise RuntimeError(f"the handler of {event.type} returned without finishing")
         return Ack(), run.outcome
 
-    def _connect(self, run: Run, found: EconomicConnection | None) -> None:
+    def _connect(self, run: Run, found: EconomicConnection | None, lane: Lane) -> EconomicConnection:
         if found is None or found.status == "closed":
             raise _not_connected(run.workspace_id)
         run.connection = found
         if not found.active:
             raise GrantRevoked(_stored_problem(found), f"workspace {run.workspace_id} waits for a reconnect")
         run.api = self.client.for_grant(
-            connections.open_grant(self.vault, found), agreement_number=found.agreement_number
+            connections.open_grant(self.vault, found),
+            agreement_number=found.agreement_number,
+            bulk=lane is Lane.BULK,
         )
+        return found
 
 
 def _stored_problem(connection: EconomicConnection) -> Problem:

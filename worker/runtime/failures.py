@@ -9,7 +9,7 @@ from events.connection import ConnectionRevoked
 from schemas.problem import Problem
 from worker.broker.delivery import Ack, Delivery, PutAway, Verdict
 from worker.clock import Clock
-from worker.errors import NotYet
+from worker.errors import Held, NotYet
 from worker.run import Run, Work
 from worker.runtime.burial import Burial
 from worker.runtime.judge import Action, Decision
@@ -39,7 +39,11 @@ class Failures:
                 free = decision.action is Action.SNOOZE
                 async with self.database.connection("put back") as connection:
                     await inbox.put_back(
-                        connection, run.claim, parked=False, free=free, note=None if isinstance(error, NotYet) else note
+                        connection,
+                        run.claim,
+                        parked=False,
+                        free=free,
+                        note=None if isinstance(error, NotYet | Held) else note,
                     )
                 return PutAway(decision.delay_s, decision.problem.cause.value), decision.action.value
             case Action.PARK:

@@ -8,6 +8,7 @@ from schemas.problem import Cause, Problem
 from worker.errors import (
     BrokerError,
     GrantRevoked,
+    Held,
     NotYet,
     OutcomeUnknown,
     RateLimited,
@@ -75,7 +76,7 @@ def judge(  # noqa: PLR0911  # one row of the table, one return
             return Decision(Action.DEAD, problem)
         case RateLimited():
             return _unless_too_old(problem, error.retry_after_s or policy.ladder_s[0], age_s, policy)
-        case NotYet():
+        case NotYet() | Held():
             return _unless_too_old(problem, error.delay_s, age_s, policy)
         case OutcomeUnknown():
             return _unless_too_old(problem, _rung(policy, snoozes + 1), age_s, policy)

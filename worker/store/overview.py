@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from worker.store import gates
 from worker.store.pool import Connection
 
 
@@ -37,6 +38,7 @@ async def overview(connection: Connection) -> dict[str, Any]:
                    from economic.dead_letters where state = 'open' group by cause order by count(*) desc, cause"""
             )
         ],
+        "held": await gates.overview(connection),
         "imports": [
             dict(row)
             for row in await connection.fetch(
