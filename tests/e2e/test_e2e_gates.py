@@ -122,7 +122,6 @@ async def test_two_workers_share_one_budget_and_are_not_refused(
         sandbox.set_limits(60, 3, one.agreement)
         events = await ask(one, one.agreement, WORKSPACE, 200)
         await eventually(lambda: done(one, events) == 200, timeout_s=90)
-        print("REFUSED", len([c for c in sandbox.requests if c.status == 429]), len(sandbox.requests))
         refused = [call for call in sandbox.requests if call.status == 429]
         assert len(refused) <= 12, f"{len(refused)} calls were refused of {len(sandbox.requests)}"
         assert {row["attempts"] for row in await inbox(one, events)} == {1}
