@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,11 +85,28 @@ def _disable(unit: str) -> None:
             subprocess.run(command, capture_output=True, timeout=60, check=False)
 
 
+@contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    """Let a Ctrl-C that comes during the block take effect after it."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
+
+
 def _apt_get(*arguments: str) -> None:
     """Run ``apt-get`` to its end, also when Ctrl-C comes: half-installed packages would be worse than the wait."""
     command = ["apt-get", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT_S}", *arguments]
     environment = {**os.environ, MARK: "yes", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    with tempfile.TemporaryFile("w+") as output:
+    with tempfile.TemporaryFile("w+") as output, _interrupts_put_off():
         running = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -97,9 +116,6 @@ def _apt_get(*arguments: str) -> None:
         except subprocess.TimeoutExpired:
             running.terminate()
             code = running.wait(60)
-        except KeyboardInterrupt:
-            running.wait(TIMEOUT_S)
-            raise
         output.seek(0)
         if code != 0:
             raise ServersUnavailable(f"apt-get {' '.join(arguments)} failed: {output.read().strip()[-800:]}")

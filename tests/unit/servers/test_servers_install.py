@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,15 @@ def test_a_failed_installation_says_what_apt_said_and_restores_the_policy(machin
     assert stat.S_ISREG(install.POLICY.lstat().st_mode)
 
 
+@pytest.fixture
+def on_a_terminal() -> Iterator[None]:
+    """What Ctrl-C does on a terminal; a shell starts what runs in the background with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("on_a_terminal")
 def test_ctrl_c_waits_until_apt_is_done(machine: Path) -> None:
     put_command(
         machine, "apt-get",
