@@ -8,12 +8,16 @@ from worker.bootstrap import tools
 from worker.cli.output import BAD_ANSWER, print_json, print_table, with_settings
 from worker.runtime.reconcile import InvoiceProof, Proof
 from worker.runtime.reconcile import reconcile as compare
+from worker.store.figures import note_verdict
 
 
 async def reconcile(workspace: str | None, as_json: bool) -> int:
     """Compare and print."""
     async with tools(with_settings()) as kit:
         found = await compare(kit.database, kit.client, kit.vault, workspace)
+        if workspace is None:
+            async with kit.database.transaction("verdict") as connection:
+                await note_verdict(connection, found.lost, found.double)
     if as_json:
         print_json({"lost": found.lost, "double": found.double, **asdict(found)})
     else:

@@ -24,6 +24,7 @@ from worker.economic.limiter import Limiter, LocalLimiter, read_cost, read_rate
 from worker.economic.responses import error_for, status_inside
 from worker.economic.sentences import outcome_unknown, unavailable
 from worker.errors import RateLimited, Transient, Unavailable, WithProblem
+from worker.telemetry import metrics
 
 log = structlog.get_logger()
 
@@ -168,7 +169,11 @@ class Transport:
             outcome = self._judge(call, progress, answer)
         else:
             facts, outcome = {"status": None, "error": type(answer.error).__name__}, answer
-        duration_ms = round((self.clock.monotonic() - started) * 1000, 1)
+        duration_s = self.clock.monotonic() - started
+        metrics.API_CALLS.labels(call.family, metrics.answer_class(facts["status"])).inc()
+        metrics.API_DURATION.labels(call.family).observe(duration_s)
+        metrics.API_COST.inc(facts.get("cost") or 0)
+        duration_ms = round(duration_s * 1000, 1)
         log.debug("economic.call", family=call.family, method=call.method, duration_ms=duration_ms, **facts)
         return outcome
 

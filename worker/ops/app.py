@@ -1,20 +1,29 @@
-"""The worker's own HTTP: health for orchestrators and a few counters. Open, so it says nothing secret."""
+"""The worker's own HTTP: health for orchestrators and metrics. Open, so it says nothing secret."""
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from worker.errors import StoreUnavailable
+from worker.ops.figures import SharedFigures
 from worker.runtime.lifecycle import Worker
+from worker.telemetry import metrics
 
 _WORKER = web.AppKey("worker", Worker)
+_FIGURES = web.AppKey("figures", SharedFigures)
+_LAG_EVERY_S = 0.5
 
 
 def make_app(worker: Worker) -> web.Application:
     """Build the application for one worker."""
     app = web.Application(client_max_size=64 * 1024)
     app[_WORKER] = worker
+    app[_FIGURES] = SharedFigures(worker.dispatcher.database, worker.clock)
+    app.cleanup_ctx.append(_watch_loop)
     app.router.add_get("/health/live", _live)
     app.router.add_get("/health/ready", _ready)
     app.router.add_get("/metrics", _metrics)
@@ -55,23 +64,31 @@ async def _database_answers(worker: Worker) -> bool:
 
 
 async def _metrics(request: web.Request) -> web.Response:
-    """Counters of this process in Prometheus' text format."""
+    """Everything of this process, and what all workers share, in Prometheus' text format."""
     worker = request.app[_WORKER]
-    lines = [
-        "# HELP pike_economic_deliveries_total Deliveries by outcome.",
-        "# TYPE pike_economic_deliveries_total counter",
-        *(
-            f'pike_economic_deliveries_total{{outcome="{outcome}"}} {count}'
-            for outcome, count in sorted(worker.dispatcher.tally.outcomes.items())
-        ),
-        "# HELP pike_economic_events_published_total Events confirmed by the broker.",
-        "# TYPE pike_economic_events_published_total counter",
-        f"pike_economic_events_published_total {worker.relay.published}",
-        "# HELP pike_economic_events_unroutable_total Publishes that no queue took.",
-        "# TYPE pike_economic_events_unroutable_total counter",
-        f"pike_economic_events_unroutable_total {worker.relay.unroutable}",
-        "# HELP pike_economic_deliveries_in_work Deliveries being worked on now.",
-        "# TYPE pike_economic_deliveries_in_work gauge",
-        f"pike_economic_deliveries_in_work {worker.broker.in_work}",
-    ]
-    return web.Response(text="\n".join(lines) + "\n", content_type="text/plain", charset="utf-8")
+    metrics.IN_WORK.set(worker.broker.in_work)
+    for lane, attached in worker.broker.consumers_attached.items():
+        metrics.CONSUMERS.labels(lane.value).set(attached)
+    shared = request.app[_FIGURES]
+    await shared.refresh()
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(shared)
+    body = generate_latest(metrics.REGISTRY) + generate_latest(registry)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _watch_loop(_app: web.Application) -> AsyncIterator[None]:
+    """Measure how late the event loop is while the server runs."""
+
+    async def watch() -> None:
+        loop = asyncio.get_running_loop()
+        worst: deque[float] = deque(maxlen=20)
+        while True:
+            due = loop.time() + _LAG_EVERY_S
+            await asyncio.sleep(_LAG_EVERY_S)
+            worst.append(max(0.0, loop.time() - due))
+            metrics.LOOP_LAG.set(max(worst))
+
+    watching = asyncio.create_task(watch(), name="loop-lag")
+    yield
+    watching.cancel()

@@ -36,6 +36,7 @@ from worker.store.gates import Gate
 from worker.store.inbox import Claim, ClaimResult, FenceLost, Received, Standing
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Database
+from worker.telemetry.metrics import CLAIM_BATCH
 
 log = structlog.get_logger()
 
@@ -123,18 +124,22 @@ class Dispatcher:
             self.tally.count("duplicate")
             return Ack()
         verdict, outcome = await self._work(delivery, event, result.claim, claimed)
-        self.tally.count(outcome)
+        duration_s = self.clock.monotonic() - started
+        known = event.type if event.type in self.handlers else "other"
+        age_s = (self.clock.now() - result.claim.received_at).total_seconds()
+        self.tally.observe(delivery.lane.value, known, outcome, duration_s, age_s)
         log.info(
             "delivery.done",
             outcome=outcome,
             attempt=result.claim.attempts,
             lane=delivery.lane.value,
-            duration_ms=round((self.clock.monotonic() - started) * 1000, 1),
+            duration_ms=round(duration_s * 1000, 1),
         )
         return verdict
 
     async def _claim_many(self, events: Sequence[Received]) -> list[Claimed]:
         """Claim a batch, and read the connections it needs after that: a claim never works with an older grant."""
+        CLAIM_BATCH.observe(len(events))
         async with self.database.connection("claim") as connection:
             results = await inbox.claim_many(connection, events, LEASE_S)
             claimed = {event.workspace_id for event, result in zip(events, results, strict=True) if result.claim}

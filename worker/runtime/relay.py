@@ -15,6 +15,7 @@ from worker.errors import BrokerError, StoreUnavailable, Unroutable
 from worker.store import outbox
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Database
+from worker.telemetry import metrics
 
 log = structlog.get_logger()
 
@@ -101,6 +102,7 @@ class Relay:
             if error is None or (isinstance(error, Unroutable) and row.message.ephemeral):
                 self._confirmed.append(row.id)
                 self.published += error is None
+                metrics.SENT.labels("confirmed" if error is None else "unroutable").inc()
                 continue
             failures.append((row.id, str(error), isinstance(error, Unroutable)))
             self._report(row, error)
@@ -109,6 +111,7 @@ class Relay:
                 await outbox.failed(connection, failures)
 
     def _report(self, row: OutboxRow, error: BrokerError) -> None:
+        metrics.SENT.labels("unroutable" if isinstance(error, Unroutable) else "failed").inc()
         if isinstance(error, Unroutable):
             self.unroutable += 1
             log.warning("relay.unroutable", type=row.message.type, attempts=row.attempts)

@@ -15,6 +15,7 @@ from worker.store import inbox, outbox
 from worker.store.inbox import Claim
 from worker.store.outbox import OutboxMessage, OutboxRow
 from worker.store.pool import Connection, Database, translated
+from worker.telemetry.metrics import COMMIT_BATCH
 
 MAX_PARTS = 64
 """Events in one commit at most, so that no single transaction grows long."""
@@ -209,6 +210,7 @@ class _Group:
                     future.set_result(None)
 
     async def _write_and_leave(self) -> list[list[OutboxRow]]:
+        COMMIT_BATCH.observe(len(self._parts))
         try:
             written, lost = await _write_endings(self._connection, [ending for ending, _ in self._parts])
         except BaseException as exc:

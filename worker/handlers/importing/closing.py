@@ -12,6 +12,7 @@ from worker.handlers.importing.stages import Sweep, announce, incomplete
 from worker.handlers.importing.vanished import Kind, find_gone
 from worker.run import Work
 from worker.store import imports, invoices, records
+from worker.telemetry.metrics import IMPORT_ROWS
 
 DRAFT_GONE = Problem(
     cause=Cause.DRAFT_DELETED,
@@ -41,7 +42,11 @@ async def close_import(sweep: Sweep) -> None:
             counts=progress.counts,
             report=report.model_dump(mode="json"),
         )
-        work.emit(ImportCompleted(import_id=progress.row.event_id, counts=progress.entity_counts(), report=report))
+        counts = progress.entity_counts()
+        work.emit(ImportCompleted(import_id=progress.row.event_id, counts=counts, report=report))
+    for entity, counted in counts.items():
+        for result, number in counted.model_dump().items():
+            IMPORT_ROWS.labels(entity, result).inc(number)
 
 
 def _swept(progress: Progress) -> list[Kind]:

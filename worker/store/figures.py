@@ -1,0 +1,59 @@
+"""Figures for monitoring, in few cheap statements: counts and ages over what is unfinished, never over history."""
+
+from typing import Any
+
+from worker.store.pool import Connection
+
+_INBOX = """
+select state, count(*)::int as count, extract(epoch from now() - min(received_at))::float8 as oldest_s
+from economic.inbox where state not in ('done', 'dead') group by state
+"""
+_OUTBOX = """
+select count(*) filter (where not unheard)::int as waiting, count(*) filter (where unheard)::int as unheard,
+       coalesce(extract(epoch from now() - min(created_at) filter (where not unheard)), 0)::float8 as oldest_s
+from economic.outbox
+"""
+_COUNTED = {
+    "dead_letters": "select cause as label, count(*)::int as n from economic.dead_letters where state = 'open' group by cause",
+    "held_agreements": """select held_because as label, count(*)::int as n from economic.gates
+                          where held_until > now() and agreement_number <> 0 group by held_because""",
+    "replayed_letters": """select l.state as label, count(*)::int as n
+                           from economic.replay_letters l join economic.replays r on r.id = l.replay_id
+                           where r.started_at > now() - interval '1 day' group by l.state""",
+}
+_SINGLE = {
+    "unknown_outcomes": "select count(*)::int from economic.effects where state = 'unknown'",
+    "revoked_connections": "select count(*)::int from economic.connections where status = 'revoked'",
+    "running_imports": "select count(*)::int from economic.imports where state = 'running'",
+}
+_VERDICT = """
+select lost, double, extract(epoch from now() - at)::float8 as age_s from economic.reconciliations order by at desc limit 1
+"""
+
+
+async def read(connection: Connection) -> dict[str, Any]:
+    """Return figures by name; those by label are dictionaries. No verdict of a proof: those three are absent."""
+    seen: dict[str, Any] = {"unfinished_events": {}, "oldest_unfinished_event_seconds": {}}
+    for row in await connection.fetch(_INBOX):
+        seen["unfinished_events"][row["state"]] = row["count"]
+        seen["oldest_unfinished_event_seconds"][row["state"]] = row["oldest_s"]
+    outbox = await connection.fetchrow(_OUTBOX)
+    seen["outbox_messages"], seen["outbox_unheard_messages"] = outbox["waiting"], outbox["unheard"]
+    seen["outbox_oldest_message_seconds"] = outbox["oldest_s"]
+    for name, sql in _COUNTED.items():
+        seen[name] = {row["label"]: row["n"] for row in await connection.fetch(sql)}
+    for name, sql in _SINGLE.items():
+        seen[name] = await connection.fetchval(sql)
+    verdict = await connection.fetchrow(_VERDICT)
+    if verdict is not None:
+        seen["reconcile_lost"], seen["reconcile_double"] = verdict["lost"], verdict["double"]
+        seen["reconcile_age_seconds"] = verdict["age_s"]
+    return seen
+
+
+async def note_verdict(connection: Connection, lost: int, double: int) -> None:
+    """Keep the verdict of a proof over everything; only the last hundred are kept."""
+    await connection.execute("insert into economic.reconciliations (lost, double) values ($1, $2)", lost, double)
+    await connection.execute(
+        "delete from economic.reconciliations where id <= (select max(id) - 100 from economic.reconciliations)"
+    )

@@ -1,0 +1,85 @@
+"""Every metric of a worker's own process, in one table. Names follow OpenTelemetry's messaging conventions where they
+exist (Prometheus spelling), the rest begins with ``pike_economic_``. Labels are small closed sets, never ids.
+
+What all workers share (queues of work in Postgres, dead letters, …) is in ``worker.ops.figures``.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_WAITS = (0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 6 * 3600, 24 * 3600)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+
+CONSUMED = Counter(
+    "messaging_client_consumed_messages",
+    "Deliveries that came to an end, by lane, event type and outcome.",
+    ("lane", "event_type", "outcome"),
+    registry=REGISTRY,
+)
+PROCESS_DURATION = Histogram(
+    "messaging_process_duration_seconds",
+    "Time from taking up a delivery to its verdict.",
+    ("lane", "event_type"),
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+CRITICAL_TIME = Histogram(
+    "pike_economic_critical_time_seconds",
+    "Time from the first receipt of an event to its final outcome, waits and retries included.",
+    ("event_type",),
+    buckets=_WAITS,
+    registry=REGISTRY,
+)
+SENT = Counter(
+    "messaging_client_sent_messages",
+    "Messages from the outbox, by what the broker said: confirmed, unroutable, failed.",
+    ("result",),
+    registry=REGISTRY,
+)
+IN_WORK = Gauge("pike_economic_deliveries_in_work", "Deliveries being worked on now.", registry=REGISTRY)
+CONSUMERS = Gauge(
+    "pike_economic_consumer_attached",
+    "1 when this worker has a live consumer on the lane's queue.",
+    ("lane",),
+    registry=REGISTRY,
+)
+API_CALLS = Counter(
+    "pike_economic_api_calls",
+    "Calls to e-conomic by endpoint family and class of the answer: 2xx, 401, 4xx, 429, 5xx, none.",
+    ("family", "answer"),
+    registry=REGISTRY,
+)
+API_DURATION = Histogram(
+    "pike_economic_api_call_duration_seconds",
+    "Duration of one call to e-conomic.",
+    ("family",),
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+API_COST = Counter(
+    "pike_economic_api_cost_tokens", "Tokens that calls cost, as e-conomic states them (X-CallCost).", registry=REGISTRY
+)
+IMPORT_ROWS = Counter(
+    "pike_economic_import_rows",
+    "Records of completed imports, by kind and what became of them.",
+    ("entity", "result"),
+    registry=REGISTRY,
+)
+CLAIM_BATCH = Histogram(
+    "pike_economic_claim_batch_events", "Events claimed in one statement.", buckets=_SIZES, registry=REGISTRY
+)
+COMMIT_BATCH = Histogram(
+    "pike_economic_commit_batch_events", "Events finished in one commit.", buckets=_SIZES, registry=REGISTRY
+)
+LOOP_LAG = Gauge(
+    "pike_economic_loop_lag_seconds", "How late the event loop was in the last seconds, at worst.", registry=REGISTRY
+)
+
+
+def answer_class(status: int | None) -> str:
+    """Return the class that an answer is counted under."""
+    if status is None:
+        return "none"
+    return str(status) if status in (401, 429) else f"{status // 100}xx"
