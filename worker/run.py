@@ -13,6 +13,7 @@ from events import EventData
 from events.codec import CONTENT_TYPE, encode
 from events.envelope import Envelope
 from schemas.problem import Problem
+from worker import failpoints
 from worker.broker.delivery import Lane
 from worker.broker.topology import EVENTS_EXCHANGE, INTERNAL_EXCHANGE
 from worker.clock import Clock
@@ -143,6 +144,8 @@ class Run:
             work = Work(connection, self.event, self.clock)
             yield work
             rows = await outbox.append(connection, work.messages)
+            failpoints.hit("checkpoint.before_commit")
+        failpoints.hit("checkpoint.committed")
         self.announce(rows)
 
     @asynccontextmanager
@@ -153,6 +156,8 @@ class Run:
             yield work
             await inbox.finish(connection, self.claim, outcome)
             rows = await outbox.append(connection, work.messages)
+            failpoints.hit("finish.before_commit")
+        failpoints.hit("finish.committed")
         self.finished = True
         self.outcome = outcome
         self.announce(rows)

@@ -7,6 +7,7 @@ from typing import assert_never
 import structlog
 from aiormq.abc import DeliveredMessage
 
+from worker import failpoints
 from worker.broker.connection import Backoff
 from worker.broker.delivery import Ack, Delivery, Lane, Process, PutAway, Reject, Verdict
 from worker.broker.frames import Uncopyable, to_delivery, waiting_copy
@@ -65,6 +66,7 @@ class Handling:
         return PutAway(0, f"unexpected {type(error).__name__}")
 
     async def _obey(self, verdict: Verdict, delivery: Delivery, message: DeliveredMessage, settler: Settler) -> None:
+        failpoints.hit("ack.decided")
         tag = message.delivery_tag or 0
         match verdict:
             case Ack():
@@ -100,5 +102,6 @@ class Handling:
                 log.warning("broker.put_away_failed", message_id=delivery.message_id, error=str(exc))
                 await self._clock.sleep(backoff.next_s())
             else:
+                failpoints.hit("retry.copied")
                 settler.ack(message.delivery_tag or 0)
                 return

@@ -15,6 +15,7 @@ import structlog
 from events.codec import MalformedEvent, decode
 from events.envelope import Envelope
 from schemas.problem import Cause, Problem
+from worker import failpoints
 from worker.broker.delivery import Ack, Delivery, PutAway, Verdict
 from worker.clock import Clock
 from worker.economic.client import EconomicClient
@@ -64,6 +65,7 @@ class Dispatcher:
 
     async def process(self, delivery: Delivery) -> Verdict:
         """Work on one delivery and say what to do with the message. While Postgres is away the message is held."""
+        failpoints.hit("delivery.received")
         started = self.clock.monotonic()
         delay_s = 0.5
         owner = str(uuid4())
@@ -97,6 +99,7 @@ class Dispatcher:
         if result.claim is None:  # done or parked: nothing to do, and nothing may be done twice
             self.tally.count("duplicate")
             return Ack()
+        failpoints.hit("delivery.claimed")
         verdict, outcome = await self._work(delivery, event, result.claim)
         self.tally.count(outcome)
         log.info(

@@ -7,6 +7,7 @@ from typing import Any
 
 from events.connection import ConnectionRevoked
 from schemas.problem import Problem
+from worker import failpoints
 from worker.broker.delivery import Ack, Delivery, PutAway, Verdict
 from worker.clock import Clock
 from worker.errors import NotYet
@@ -41,6 +42,7 @@ class Failures:
                     await inbox.put_back(
                         connection, run.claim, parked=False, free=free, note=None if isinstance(error, NotYet) else note
                     )
+                failpoints.hit("retry.recorded")
                 return PutAway(decision.delay_s, decision.problem.cause.value), decision.action.value
             case Action.PARK:
                 return await self._park(run, note, decision.problem)
@@ -62,6 +64,8 @@ class Failures:
             if refusal is Refusal.FIRST and run.connection is not None:
                 work.emit(ConnectionRevoked(agreement_number=run.connection.agreement_number, problem=problem))
             rows = await outbox.append(connection, work.messages)
+            failpoints.hit("park.before_commit")
+        failpoints.hit("park.committed")
         self.announce(rows)
         return (PutAway(self.first_wait_s, "reconnected meanwhile"), "snooze") if outdated else (Ack(), "parked")
 
