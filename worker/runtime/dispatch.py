@@ -5,6 +5,7 @@ and acknowledgement: the claim finds the event done. Nothing is acknowledged bef
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from events.codec import MalformedEvent, decode
 from events.envelope import Envelope
 from schemas.problem import Cause, Problem
 from worker import failpoints
-from worker.broker.delivery import Ack, Delivery, PutAway, Verdict
+from worker.broker.delivery import Ack, Delivery, Lane, Move, PutAway, Verdict
 from worker.clock import Clock
 from worker.economic.client import EconomicClient
 from worker.errors import GrantRevoked, StoreUnavailable, refused
@@ -26,6 +27,7 @@ from worker.runtime.failures import Failures
 from worker.runtime.identity import received
 from worker.runtime.judge import Policy, judge
 from worker.runtime.lease import LEASE_S, keep_alive
+from worker.runtime.solo import SOLO_AFTER, Company, deaths
 from worker.runtime.tally import Tally
 from worker.store import connections, inbox
 from worker.store.connections import EconomicConnection
@@ -38,6 +40,9 @@ log = structlog.get_logger()
 
 HELD_RETRY_S = 30.0
 """How long at most a delivery waits before it looks again whether the run that holds its event is still alive."""
+
+HAND_BACK_S = 1.5
+"""How long a delivery that is broken off (the process is asked to stop) may take to give its event back."""
 
 STORE_PATIENCE_S = 20 * 60.0
 """How long a delivery is held while Postgres is away; well below RabbitMQ's acknowledgement time-out of 30 minutes."""
@@ -58,6 +63,7 @@ class Dispatcher:
     tally: Tally = field(default_factory=Tally)
     burial: Burial = field(init=False)
     failures: Failures = field(init=False)
+    company: Company = field(default_factory=Company)
 
     def __post_init__(self) -> None:
         self.burial = Burial(self.database, self.handlers, self.clock, self.announce)
@@ -71,7 +77,9 @@ class Dispatcher:
         owner = str(uuid4())
         while True:
             try:
-                return await self._once(delivery, owner)
+                alone = delivery.lane is Lane.SOLO
+                async with self.company.alone() if alone else self.company.beside_others():
+                    return await self._once(delivery, owner)
             except StoreUnavailable as exc:
                 if self.clock.monotonic() - started > STORE_PATIENCE_S:
                     return PutAway(self.policy.ladder_s[0], "store unavailable")
@@ -100,6 +108,8 @@ class Dispatcher:
             self.tally.count("duplicate")
             return Ack()
         failpoints.hit("delivery.claimed")
+        if deaths(result.claim) == SOLO_AFTER and delivery.lane is not Lane.SOLO:
+            return await self._set_apart(result.claim)
         verdict, outcome = await self._work(delivery, event, result.claim)
         self.tally.count(outcome)
         log.info(
@@ -115,6 +125,19 @@ class Dispatcher:
         async with self.database.connection("claim") as connection:
             return await inbox.claim(connection, received(delivery, event, owner), LEASE_S)
 
+    async def _set_apart(self, claim: Claim) -> Verdict:
+        """Send what may have killed the process to the solo lane, as if it had not been claimed here."""
+        async with self.database.connection("set apart") as connection:
+            await inbox.put_back(connection, claim, parked=False, free=True, note=None)
+        self.tally.count("set apart")
+        return Move(Lane.SOLO, f"its process went away {deaths(claim)} times")
+
+    async def _hand_back(self, claim: Claim) -> None:
+        """Give up a claim whose work was broken off, so that the next worker need not wait for the lease's end."""
+        with contextlib.suppress(StoreUnavailable, FenceLost, TimeoutError):
+            async with asyncio.timeout(HAND_BACK_S), self.database.connection("hand back") as connection:
+                await inbox.put_back(connection, claim, parked=False, free=True, note=None)
+
     async def _work(self, delivery: Delivery, event: Envelope[Any], claim: Claim) -> tuple[Verdict, str]:
         run = Run(
             event=event,
@@ -127,7 +150,10 @@ class Dispatcher:
         )
         try:
             return await self._handle(run)
-        except (StoreUnavailable, asyncio.CancelledError):
+        except StoreUnavailable:
+            raise
+        except asyncio.CancelledError:
+            await self._hand_back(claim)
             raise
         except FenceLost:
             return Ack(), "fenced"
@@ -150,7 +176,7 @@ class Dispatcher:
         handler = self.handlers.get(event.type)
         if handler is None:
             raise _nobody_handles(event)
-        if claim.attempts > self.policy.max_attempts + 2:
+        if deaths(claim) > SOLO_AFTER:
             raise _kills_the_process(claim)
         if handler.needs == "connection":
             await self._connect(run)
@@ -204,6 +230,6 @@ def _nobody_handles(event: Envelope[Any]) -> Exception:
 def _kills_the_process(claim: Claim) -> Exception:
     return refused(
         Cause.KILLED_THE_PROCESS,
-        f"Working on this was started {claim.attempts - 1} times and never came to an end.",
+        f"The process that worked on this went away {deaths(claim)} times, the last time with nothing else at work.",
         "Our engineers must look at it before it is sent again.",
     )

@@ -14,6 +14,7 @@ from worker.errors import NotYet
 from worker.run import Run, Work
 from worker.runtime.burial import Burial
 from worker.runtime.judge import Action, Decision
+from worker.runtime.solo import ended_tries
 from worker.store import connections, inbox, outbox
 from worker.store.connections import Refusal
 from worker.store.outbox import OutboxRow
@@ -34,7 +35,7 @@ class Failures:
         self, delivery: Delivery, run: Run, error: BaseException, decision: Decision
     ) -> tuple[Verdict, str]:
         """Carry a decision out; returns what to do with the message, and the outcome's name for counting."""
-        note = _note(self.clock.now(), error, decision)
+        note = _note(self.clock.now(), error, decision, ended_tries(run.claim.history))
         match decision.action:
             case Action.RETRY | Action.SNOOZE:
                 free = decision.action is Action.SNOOZE
@@ -70,11 +71,12 @@ class Failures:
         return (PutAway(self.first_wait_s, "reconnected meanwhile"), "snooze") if outdated else (Ack(), "parked")
 
 
-def _note(at: datetime, error: BaseException, decision: Decision) -> dict[str, Any]:
+def _note(at: datetime, error: BaseException, decision: Decision, ended: int) -> dict[str, Any]:
     return {
         "at": at.isoformat(),
         "error": type(error).__name__,
         "detail": str(error)[:500],
         "cause": decision.problem.cause.value,
         "next": decision.action.value,
+        "ended": ended + (decision.action is Action.RETRY),  # tells deaths from tries that failed, see runtime.solo
     }

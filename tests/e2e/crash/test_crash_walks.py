@@ -97,9 +97,8 @@ async def test_the_command_itself_dies_and_is_followed_by_another(stage: CrashSt
 
 
 def test_every_failpoint_is_passed_somewhere_and_killed_at_somewhere() -> None:
-    in_code = {
-        ".".join(_names(hit)) for path in (ROOT / "worker").rglob("*.py") for hit in _HIT.findall(path.read_text())
-    }
+    sources = [path.read_text() for path in (ROOT / "worker").rglob("*.py")]
+    in_code = {".".join(_names(hit)) for source in sources for hit in _HIT.findall(source)}
     steps = {"push.step.intended", "push.step.answered", "push.step.unknown"}
     known = {re.sub(r"^push\.(customer|draft|book)\.", "push.step.", name) for name in POINTS}
     assert {name.replace("write.step", "step") for name in in_code} == known | steps

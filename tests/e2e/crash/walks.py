@@ -165,9 +165,12 @@ WALKS = {
     "booking that was answered into the void": Walk(
         with_new_customer, (SYNCED, FAILED), ("push.book.unknown",), trouble=_lose_the_booking, booking="book"
     ),
-    "push that is refused": Walk(_refused, (SYNCED, FAILED), ("dead.before_commit", "dead.committed", "relay.confirmed")),
+    "push that is refused": Walk(
+        _refused, (SYNCED, FAILED), ("dead.before_commit", "dead.committed", "relay.confirmed")
+    ),
     "push with a revoked grant": Walk(
-        for_known_customer, (SYNCED, FAILED), ("park.before_commit", "park.committed"), trouble=_revoke, relief=_reconnect
+        for_known_customer, (SYNCED, FAILED), ("park.before_commit", "park.committed"),
+        trouble=_revoke, relief=_reconnect,
     ),
     "import": Walk(
         _import,

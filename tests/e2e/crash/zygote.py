@@ -27,7 +27,7 @@ def start(request: dict[str, Any]) -> int:
         os.close(reading)
         return pid
     os.dup2(reading, 0)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     quiet = os.open(request.get("log") or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)

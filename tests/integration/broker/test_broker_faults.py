@@ -17,7 +17,7 @@ from worker.broker.watchdog import DeafConsumer
 from worker.clock import SystemClock
 from worker.errors import BrokerUnavailable, SchemaMismatch
 
-PREFETCH = {Lane.WORK: 5, Lane.BULK: 5}
+PREFETCH = dict.fromkeys(Lane, 5)
 
 
 def attached(broker: Broker) -> bool:
