@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed-$(shell pwd -P | cksum | cut -d ' ' -f 1)
 # Empty means everything. Example: make test ARGS="tests/unit -x"
 ARGS ?=
 
-.PHONY: help demo dev test chaos check requirements lock
+.PHONY: help demo dev test chaos situations mutations check requirements lock
 
 help: ## List the commands (this is the default)
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,12 @@ test: $(STAMP) ## Run every test; ARGS="tests/unit -x" narrows it
 
 chaos: $(STAMP) ## Kill, restart and spoil everything for minutes, then count; ARGS="--events 300 --seconds 30" shortens it
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+situations: $(STAMP) ## Which tests play which situation; fails when one has none or a named test does not exist
+	@$(BIN)/python -m tests.situations
+
+mutations: $(STAMP) ## Remove each guard against loss and doubles in a copy; fails when no test notices
+	@$(BIN)/python -m tests.mutations $(ARGS)
 
 check: $(STAMP) ## Format, lint, types, import contracts, and that requirements.lock is current
 	@echo "format"; $(BIN)/ruff format --check --quiet . || { echo "  to repair: $(BIN)/ruff format ."; exit 1; }

@@ -132,7 +132,7 @@ class CrashStage:
 
     async def stops(self, process: WorkerProcess) -> None:
         """Ask it to end in order, once it consumes, and wait."""
-        await eventually(self._consumes, timeout_s=DEATH_S, message="somebody consumes")
+        await self.consumed_by(1)
         process.send(signal.SIGTERM)
         code = await process.ended()
         self.started.remove(process)
@@ -158,9 +158,14 @@ class CrashStage:
         assert not any(left.values()), left
         return True
 
-    async def _consumes(self) -> bool:
-        state = await self.harness.worker.broker.verify()
-        return all(queue.consumers for queue in state.queues if queue.name in LANE_QUEUES.values())
+    async def consumed_by(self, count: int) -> None:
+        """Wait until so many processes consume every lane."""
+
+        async def consumed() -> bool:
+            queues = (await self.harness.worker.broker.verify()).queues
+            return all(queue.consumers >= count for queue in queues if queue.name in LANE_QUEUES.values())
+
+        await eventually(consumed, timeout_s=DEATH_S, message=f"{count} processes consume")
 
     async def unfinished(self) -> dict[str, Any]:
         """Return what is still under way, by place."""
