@@ -47,7 +47,32 @@ async def test_a_look_up_that_does_not_see_the_draft_yet_makes_no_second_one(
     assert (await meddled.answer(event_id, SYNCED, FAILED)).type == SYNCED
     assert looks == min(stale_looks, 2), "after the second the same key and bytes go out again"
     assert len(drafts(meddled.agreement, request)) == 1
+    assert len(drafts_posted(sandbox)) == looks, "what is only not visible yet is not sent again"
     assert len({posted.idempotency_key for posted in drafts_posted(sandbox)}) == 1
+
+
+@pytest.mark.requirement("B1")
+async def test_a_run_that_takes_longer_than_its_lease_keeps_it(
+    launch: Launch, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for where in ("dispatch", "lease"):
+        monkeypatch.setattr(f"worker.runtime.{where}.LEASE_S", 0.6)
+    monkeypatch.setattr("worker.runtime.lease.LEASE_RENEWAL_S", 0.1)
+    slow = sandbox.add_fault("delay", method="POST", path="/invoices/drafts$", seconds=2.5)
+    async with launch() as running:
+        await running.connect()
+        request = await linked(running)
+        event_id = await running.publish(CREATED, {"invoice": request})
+        await eventually(lambda: slow.struck == 1, message="at work")
+        await eventually(lambda: _older_than_its_lease(running), message="longer than the lease")
+        await running.publish(CREATED, {"invoice": request}, event_id=event_id)
+        assert (await running.answer(event_id, SYNCED, FAILED)).type == SYNCED
+        fence = await running.value("select fence from economic.inbox where event_id = $1", event_id)
+        assert fence == 1, "nobody took it over"
+
+
+async def _older_than_its_lease(running: Harness) -> bool:
+    return bool(await running.value("select now() - received_at > interval '1 s' from economic.inbox"))
 
 
 @pytest.mark.requirement("B1")
@@ -156,8 +181,9 @@ async def test_keys_are_rotated_while_an_invoice_is_on_its_way(
 
 @pytest.mark.requirement("B1", "B4")
 async def test_a_replay_after_the_keys_hour_finds_the_invoice_and_sends_nothing(
-    running: Harness, sandbox: Sandbox
+    running: Harness, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("worker.handlers.pushing.ledger.SETTLE_S", 0.3)
     request = await linked(running)
     sandbox.add_fault("drop_after", method="POST", path="/invoices/drafts$", times=1)
     sandbox.add_fault("status", method="GET", path="/invoices/(drafts|booked)$", status=403)

@@ -1,18 +1,16 @@
 """One zygote for all crash tests, and a stage without a running worker."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from crash_kit import CrashStage, Zygote, crash_stage, empty_queues
-from e2e_kit import SMALL
-from support import Databases, SharedVhost, Vhosts
+from e2e_kit import SMALL, empty_database
+from support import SharedVhost, Vhosts
 from walks import undisturbed
 
 from worker.sandbox import Sandbox
-
-Baseline = Callable[[str], Awaitable[dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")
@@ -54,25 +52,21 @@ def baselines() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def baseline(
+async def expected(
+    name: str,
     baselines: dict[str, dict[str, Any]],
-    databases: Databases,
-    vhosts: Vhosts | SharedVhost,
+    amqp_url: str,
+    migrated_database_url: str,
     zygote: Zygote,
     tmp_path: Path,
-) -> Baseline:
-    """Return a function that knows the rows of a walk that nothing disturbs; it runs once, on a stage of its own."""
-
-    async def look(name: str) -> dict[str, Any]:
-        if name not in baselines:
-            database_url, amqp_url = databases.create(migrated=True), vhosts.take()
-            async with (
-                Sandbox(seed=1, size=SMALL) as sandbox,
-                crash_stage(amqp_url, database_url, sandbox, zygote, tmp_path / "undisturbed.log") as stage,
-            ):
-                baselines[name] = await undisturbed(stage, name)
-            vhosts.give_back(amqp_url)
-            databases.drop(database_url)
-        return baselines[name]
-
-    return look
+) -> dict[str, Any]:
+    """Return the rows that the walk ``name`` leaves undisturbed. To be asked for before ``stage``: it uses the same."""
+    if name not in baselines:
+        log = tmp_path / "undisturbed.log"
+        async with (
+            Sandbox(seed=1, size=SMALL) as sandbox,
+            crash_stage(amqp_url, migrated_database_url, sandbox, zygote, log) as stage,
+        ):
+            baselines[name] = await undisturbed(stage, name)
+        await empty_database(migrated_database_url)
+    return baselines[name]

@@ -110,6 +110,19 @@ async def test_work_that_is_broken_off_by_a_stop_is_handed_back_at_once(
         assert rows == [{"attempts": 1, "fence": 2}]
 
 
+@pytest.mark.requirement("B3")
+async def test_tries_that_failed_are_no_deaths(launch: Launch, sandbox: Sandbox) -> None:
+    async with launch(max_attempts="5", wait_ladder_s="0.2,0.5") as running:
+        await running.connect()
+        sandbox.add_fault("status", path="/customers", status=502)
+        request = await running.publish("pike.refresh.requested", {"entity": "customer", "external_number": "1"})
+        answer = await running.answer(request, "economic.refresh.failed", timeout_s=60)
+        assert answer.data.problem.cause.value == "economic_unavailable"
+        assert "set apart" not in running.worker.dispatcher.tally.outcomes
+        letters = await running.rows("select attempts, lane from economic.dead_letters")
+        assert letters == [{"attempts": 5, "lane": "work"}]
+
+
 async def test_a_dead_letter_of_the_solo_lane_is_replayed_there(stage: CrashStage) -> None:
     """Whoever sends it again has not proved it harmless."""
     from worker.runtime.replay import message_of
