@@ -58,6 +58,7 @@ async def test_a_run_that_takes_longer_than_its_lease_keeps_it(
     for where in ("dispatch", "lease"):
         monkeypatch.setattr(f"worker.runtime.{where}.LEASE_S", 0.6)
     monkeypatch.setattr("worker.runtime.lease.LEASE_RENEWAL_S", 0.1)
+    monkeypatch.setattr("worker.runtime.lease._LOOK_S", 0.05)
     slow = sandbox.add_fault("delay", method="POST", path="/invoices/drafts$", seconds=2.5)
     async with launch() as running:
         await running.connect()

@@ -69,8 +69,8 @@ MUTATIONS = (
     Mutation(
         "no fence: a late writer writes",
         "worker/store/inbox.py",
-        "and fence = $3 and state = 'running'",
-        "and $3::bigint is not null",
+        " and i.fence = t.fence and i.state = 'running'",
+        "",
         (
             f"{FAULTS}test_a_stalled_loop_loses_its_lease_and_writes_nothing_after_it",
             f"{INBOX}test_whoever_was_overtaken_writes_nothing_any_more",
@@ -89,17 +89,18 @@ MUTATIONS = (
     Mutation(
         "the lease is never renewed",
         "worker/runtime/lease.py",
-        "                    await inbox.extend(connection, claim, LEASE_S)\n",
+        "                    await inbox.extend_many(connection, [(claim, LEASE_S) for claim in due])\n",
         "                    pass\n",
         (f"{FAULTS}test_a_run_that_takes_longer_than_its_lease_keeps_it",),
     ),
     Mutation(
         "published before the commit",
-        "worker/run.py",
-        '            failpoints.hit("finish.before_commit")\n',
-        "            self.announce(rows)\n"
-        '            await __import__("asyncio").sleep(0.3)\n'
-        '            failpoints.hit("finish.before_commit")\n',
+        "worker/store/commits.py",
+        '        _pass_by("before_commit", [ending for ending, _ in self._parts])\n',
+        "        for (ending, _), rows in zip(self._parts, written, strict=True):\n"
+        "            ending.announce(rows)\n"
+        "        await asyncio.sleep(0.3)\n"
+        '        _pass_by("before_commit", [ending for ending, _ in self._parts])\n',
         (f"{WALKS}[refresh at finish.before_commit]",),
     ),
     Mutation(

@@ -1,6 +1,5 @@
 """What commands print: tables and sentences for people, JSON with stable keys for programs; logs go to stderr."""
 
-import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -43,8 +42,9 @@ def print_table(
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for index, column in enumerate(columns):
+        is_id = all(isinstance(row[index], UUID) for row in rows)
+        table.add_column(column, overflow="fold", no_wrap=is_id)  # an id that is cut in two cannot be copied
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     Console(soft_wrap=False, width=None if sys.stdout.isatty() else 140).print(table)
@@ -72,12 +72,13 @@ def command(function: Callable[P, Awaitable[int | None]]) -> Callable[P, None]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         from worker.errors import BrokerError, SchemaMismatch, SettingsError, StoreUnavailable, WithProblem
+        from worker.loop import run as run_loop
 
         async def main() -> int | None:
             return await function(*args, **kwargs)
 
         try:
-            code = asyncio.run(main())
+            code = run_loop(main())
         except (SettingsError, SchemaMismatch, StoreUnavailable, BrokerError) as exc:
             fail(_sentence(str(exc)), USAGE)
         except WithProblem as exc:

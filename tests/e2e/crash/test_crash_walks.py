@@ -95,9 +95,10 @@ async def test_the_command_itself_dies_and_is_followed_by_another(stage: CrashSt
 def test_every_failpoint_is_passed_somewhere_and_killed_at_somewhere() -> None:
     sources = [path.read_text() for path in (ROOT / "worker").rglob("*.py")]
     in_code = {".".join(_names(hit)) for source in sources for hit in _HIT.findall(source)}
-    steps = {"push.step.intended", "push.step.answered", "push.step.unknown"}
-    known = {re.sub(r"^push\.(customer|draft|book)\.", "push.step.", name) for name in POINTS}
-    assert {name.replace("write.step", "step") for name in in_code} == known | steps
+    whole = {re.sub(r"^push\.(customer|draft|book)\.", "push.write.step.", name) for name in POINTS}
+    commits = {name for name in whole if name.startswith(("checkpoint.", "finish."))}  # named by what is committed
+    assert {name for name in in_code if not name.endswith(".step")} == whole - commits
+    assert {name.rpartition(".")[2] for name in commits} == {"before_commit", "committed"}
     killed_at = {point.partition(":")[0] for walk in WALKS.values() for point in walk.points}
     killed_at |= {"connect.verified", "connect.before_commit", "connect.committed"}
     assert killed_at == set(POINTS)
