@@ -22,6 +22,7 @@ from worker.bootstrap import worker
 from worker.broker.following import listening
 from worker.broker.publisher import Outgoing
 from worker.broker.topology import EVENTS_EXCHANGE
+from worker.clock import Clock
 from worker.handlers.connect import Connected, connect
 from worker.runtime.lifecycle import Worker
 from worker.sandbox import Agreement, Sandbox
@@ -172,10 +173,16 @@ def environment(amqp_url: str, database_url: str, sandbox: Sandbox, **overrides:
 
 
 @asynccontextmanager
-async def harness(amqp_url: str, database_url: str, sandbox: Sandbox, **overrides: str) -> AsyncIterator[Harness]:
-    """Run a worker, and a listener for its answers, while the block runs."""
+async def harness(
+    amqp_url: str, database_url: str, sandbox: Sandbox, *, clock: Clock | None = None, **overrides: str
+) -> AsyncIterator[Harness]:
+    """Run a worker, and a listener for its answers, while the block runs.
+
+    ``clock`` is the worker's. ``overrides`` are settings; ``AMQP_URL`` and ``DATABASE_URL`` give the worker a way of
+    its own (through a proxy), while the test looks past it.
+    """
     settings = load(environment(amqp_url, database_url, sandbox, **overrides))
-    async with worker(settings) as made:
+    async with worker(settings, clock) as made:
         running = Harness(settings, sandbox, made, database_url)
         ready = asyncio.Event()
         listener = asyncio.create_task(running.listen(ready))

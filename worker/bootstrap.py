@@ -66,7 +66,7 @@ def make_broker(settings: Settings, clock: Clock) -> Broker:
         settings.amqp_url,
         make_topology(settings),
         clock=clock,
-        prefetch={Lane.WORK: settings.prefetch_work, Lane.BULK: settings.prefetch_bulk},
+        prefetch={Lane.WORK: settings.prefetch_work, Lane.BULK: settings.prefetch_bulk, Lane.SOLO: 1},
         name=f"pike-economic {socket.gethostname()} {os.getpid()}",
     )
 

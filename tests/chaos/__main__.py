@@ -8,7 +8,7 @@ import sys
 import time
 
 from tests.chaos.plan import Plan
-from tests.chaos.run import prepare, publish_all, stage, torment
+from tests.chaos.run import lapse, prepare, publish_all, stage, torment
 from tests.chaos.verdict import Verdict, judge, settle
 from worker.telemetry.logging import configure
 
@@ -21,10 +21,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=180.0, help="how long events are sent and faults injected")
     parser.add_argument("--settle", type=float, default=300.0, help="how long everything may take to end afterwards")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--short", action="store_true", help="the run of make test: a minute, every kind of fault")
     parser.add_argument("--json", action="store_true", help="print the JSON object only")
     options = parser.parse_args()
     configure(level="CRITICAL")
-    plan = Plan(
+    plan = Plan.short(options.seed) if options.short else Plan(
         events=options.events, workspaces=options.workspaces, seed=options.seed,
         sending_s=options.seconds, settle_s=options.settle,
     )  # fmt: skip
@@ -54,6 +55,7 @@ async def chaos(plan: Plan, *, quiet: bool) -> int:
         await tormenting
         run.faults.update(run.sandbox.faults.counts)
         run.sandbox.faults.clear()
+        await lapse(run)
         say("all sent; no more faults; settling")
         await settle(run)
         verdict = await judge(run)

@@ -37,6 +37,23 @@ class Plan:
     sending_s: float = 180.0
     settle_s: float = 300.0
     kill_every_s: tuple[float, float] = (4.0, 8.0)
+    ladder_s: str = "1,2,5,10,20"
+    lapse_s: float = 0.0
+    """One more fault for short runs: at the end of sending every lease runs out so much earlier, whoever holds it."""
+
+    @classmethod
+    def short(cls, seed: int) -> "Plan":
+        """Return the run that ``make test`` includes: every kind of fault, in less than a minute."""
+        return cls(
+            events=300,
+            workspaces=12,
+            seed=seed,
+            sending_s=22.0,
+            settle_s=100.0,
+            kill_every_s=(3.0, 5.0),
+            ladder_s="0.5,1,2,5",
+            lapse_s=70.0,
+        )
 
     def fault_rules(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield fault kinds with probabilities that add up to the share: each is drawn when the ones before passed."""

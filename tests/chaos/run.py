@@ -74,7 +74,7 @@ async def stage(plan: Plan, say: Say) -> AsyncIterator[Run]:
     servers = await loop.run_in_executor(None, context.__enter__)
     try:
         async with Sandbox(seed=plan.seed, size=SMALL) as sandbox:
-            environment = _environment(servers, sandbox)
+            environment = _environment(plan, servers, sandbox)
             settings = load(environment)
             await migrate.migrate(servers.database_url)
             broker = make_broker(settings, SystemClock())
@@ -91,7 +91,7 @@ async def stage(plan: Plan, say: Say) -> AsyncIterator[Run]:
         await loop.run_in_executor(None, context.__exit__, None, None, None)
 
 
-def _environment(servers: Servers, sandbox: Sandbox) -> dict[str, str]:
+def _environment(plan: Plan, servers: Servers, sandbox: Sandbox) -> dict[str, str]:
     values = {
         "AMQP_URL": servers.amqp_url,
         "DATABASE_URL": servers.database_url,
@@ -99,7 +99,7 @@ def _environment(servers: Servers, sandbox: Sandbox) -> dict[str, str]:
         "OPENAPI_URL": sandbox.openapi_url,
         "APP_SECRET_TOKEN": sandbox.app_secret_token,
         "ENCRYPTION_KEYS": "chaos:" + base64.b64encode(b"c" * 32).decode(),
-        "WAIT_LADDER_S": "1,2,5,10,20",
+        "WAIT_LADDER_S": plan.ladder_s,
         "HTTP_PORT": "0",
         "MAX_ATTEMPTS": "12",
         "LOG_LEVEL": "ERROR",
@@ -237,6 +237,21 @@ async def revive(run: Run) -> None:
     run.workers = [process for process in run.workers if process.returncode is None]
     while len(run.workers) < run.plan.workers:
         await run.start_worker()
+
+
+async def lapse(run: Run) -> None:
+    """Let every lease run out early: those of killed workers, and by surprise those of living ones."""
+    if not run.plan.lapse_s:
+        return
+    database = await asyncpg.connect(run.servers.database_url)
+    try:
+        await database.execute(
+            "update economic.inbox set lease_until = lease_until - make_interval(secs => $1) where state = 'running'",
+            run.plan.lapse_s,
+        )
+    finally:
+        await database.close()
+    run.faults["lease lapse"] += 1
 
 
 async def _restart_broker(run: Run) -> None:

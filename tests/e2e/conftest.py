@@ -4,21 +4,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from functools import partialmethod
 
-import asyncpg
 import pytest
-from e2e_kit import SMALL, Launch, SmallPages
+from e2e_kit import SMALL, Launch, SmallPages, empty_database
 from harness import Harness, harness
 from meddler import Meddler
 from support import Databases
 
 from worker.economic.endpoints import EconomicApi
 from worker.sandbox import Agreement, Sandbox
-
-_EMPTY = """do $$ declare name text; begin
-    set local session_replication_role = replica;  -- no triggers, no order of tables to mind
-    for name in select format('%I.%I', schemaname, tablename) from pg_tables where schemaname in ('economic', 'pike')
-    loop execute 'delete from ' || name; end loop;
-end $$"""
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +25,7 @@ def module_database_url(databases: Databases) -> Iterator[str]:
 @pytest.fixture
 async def migrated_database_url(module_database_url: str) -> str:
     """The module's database, emptied."""
-    connection = await asyncpg.connect(module_database_url)
-    await connection.execute(_EMPTY)
-    await connection.close()
+    await empty_database(module_database_url)
     return module_database_url
 
 

@@ -7,10 +7,12 @@ from enum import StrEnum
 
 
 class Lane(StrEnum):
-    """Two queues, so that a person who waits is never behind somebody's import."""
+    """Queues of their own, so that a person who waits is never behind somebody's import, nor near what kills."""
 
     WORK = "work"
     BULK = "bulk"
+    SOLO = "solo"
+    """For what killed its process twice: one at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,15 @@ class Reject:
     reason: str
 
 
-Verdict = Ack | PutAway | Reject
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Into another lane, now: a confirmed copy goes there, then the original is acknowledged."""
+
+    lane: Lane
+    reason: str
+
+
+Verdict = Ack | PutAway | Move | Reject
 Process = Callable[[Delivery], Awaitable[Verdict]]
 
 

@@ -7,12 +7,13 @@ from typing import assert_never
 import structlog
 from aiormq.abc import DeliveredMessage
 
+from worker import failpoints
 from worker.broker.connection import Backoff
-from worker.broker.delivery import Ack, Delivery, Lane, Process, PutAway, Reject, Verdict
+from worker.broker.delivery import Ack, Delivery, Lane, Move, Process, PutAway, Reject, Verdict
 from worker.broker.frames import Uncopyable, to_delivery, waiting_copy
 from worker.broker.publisher import PUBLISH_TIMEOUT_S, Publisher
 from worker.broker.settling import Settler
-from worker.broker.topology import Topology
+from worker.broker.topology import INTERNAL_EXCHANGE, LANE_QUEUES, Topology
 from worker.clock import Clock
 from worker.errors import BrokerError, Unroutable
 
@@ -65,6 +66,7 @@ class Handling:
         return PutAway(0, f"unexpected {type(error).__name__}")
 
     async def _obey(self, verdict: Verdict, delivery: Delivery, message: DeliveredMessage, settler: Settler) -> None:
+        failpoints.hit("ack.decided")
         tag = message.delivery_tag or 0
         match verdict:
             case Ack():
@@ -73,32 +75,34 @@ class Handling:
                 log.warning("broker.rejected", message_id=delivery.message_id, reason=reason)
                 settler.reject(tag)
             case PutAway(delay_s, reason):
-                await self._put_away(delay_s, reason, delivery, message, settler)
+                key = self._topology.return_key(delivery.routing_key, delivery.lane)
+                await self._copy_to(self._topology.rung_for(delay_s).name, key, reason, message, settler)
+            case Move(lane, reason):
+                log.warning("broker.moved", message_id=delivery.message_id, lane=lane.value, reason=reason)
+                await self._copy_to(INTERNAL_EXCHANGE, LANE_QUEUES[lane], reason, message, settler)
             case _:
                 assert_never(verdict)
 
-    async def _put_away(
-        self, delay_s: float, reason: str, delivery: Delivery, message: DeliveredMessage, settler: Settler
-    ) -> None:
+    async def _copy_to(self, exchange: str, key: str, reason: str, message: DeliveredMessage, settler: Settler) -> None:
+        message_id = message.header.properties.message_id
         try:
             properties = waiting_copy(message, reason)
         except Uncopyable as exc:
-            log.warning("broker.rejected", message_id=delivery.message_id, reason=f"cannot wait: {exc}")
+            log.warning("broker.rejected", message_id=message_id, reason=f"cannot be copied: {exc}")
             settler.reject(message.delivery_tag or 0)
             return
-        rung = self._topology.rung_for(delay_s)
-        key = self._topology.return_key(delivery.routing_key, delivery.lane)
         backoff = Backoff()
         # While the original is ours we owe the copy; once the channel is gone, it comes back by itself.
         while settler.alive:
             try:
-                await self._publisher.send(rung.name, key, message.body, properties, PUBLISH_TIMEOUT_S)
+                await self._publisher.send(exchange, key, message.body, properties, PUBLISH_TIMEOUT_S)
             except Unroutable as exc:
                 self._on_damage(f"the wait ladder is damaged: {exc}")
                 return
             except BrokerError as exc:
-                log.warning("broker.put_away_failed", message_id=delivery.message_id, error=str(exc))
+                log.warning("broker.put_away_failed", message_id=message_id, error=str(exc))
                 await self._clock.sleep(backoff.next_s())
             else:
+                failpoints.hit("retry.copied")
                 settler.ack(message.delivery_tag or 0)
                 return

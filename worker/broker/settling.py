@@ -9,6 +9,8 @@ from collections.abc import Iterable
 import structlog
 from aiormq.abc import AbstractChannel as UnderlayChannel
 
+from worker import failpoints
+
 log = structlog.get_logger(__name__)
 
 
@@ -96,3 +98,5 @@ class Settler:
         frames, self._low = combine(self._settled, self._low, acks)
         for tag, multiple in frames:
             await self._channel.basic_ack(tag, multiple=multiple, wait=False)
+        if acks:
+            failpoints.hit("ack.sent")

@@ -17,7 +17,9 @@ INTERNAL_EXCHANGE = "pike-economic.internal"
 DEAD_EXCHANGE = "pike-economic.dead"
 DEAD_QUEUE = "pike-economic.dead"
 INTERNAL_PREFIX = "pike-economic."
-LANE_QUEUES: Mapping[Lane, str] = MappingProxyType({Lane.WORK: "pike-economic.work", Lane.BULK: "pike-economic.bulk"})
+LANE_QUEUES: Mapping[Lane, str] = MappingProxyType(
+    {Lane.WORK: "pike-economic.work", Lane.BULK: "pike-economic.bulk", Lane.SOLO: "pike-economic.solo"}
+)
 DEFAULT_LADDER_S: tuple[float, ...] = (5, 30, 120, 600, 3600)
 
 DELIVERY_LIMIT = 20
@@ -101,7 +103,7 @@ def build_topology(
     Types that begin with ``pike-economic.`` are ours alone and are not bound to the shared exchange.
     Raises ``ValueError`` for a type in both lanes, a wildcard, an over-long key, or no or doubled rungs.
     """
-    types = {Lane.WORK: frozenset(work_types), Lane.BULK: frozenset(bulk_types)}
+    types = {Lane.WORK: frozenset(work_types), Lane.BULK: frozenset(bulk_types), Lane.SOLO: frozenset[str]()}
     _check_types(types)
     rungs = tuple(Rung(delay_s, f"pike-economic.wait.{rung_label(delay_s)}") for delay_s in sorted(ladder_s))
     if not rungs or rungs[0].delay_s <= 0 or len({rung.name for rung in rungs}) != len(rungs):

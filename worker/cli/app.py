@@ -1,5 +1,6 @@
 """All commands in one list. Each is a few lines: read options, call, print."""
 
+import os
 import sys
 from typing import IO, Any
 
@@ -333,4 +334,7 @@ async def dev() -> int | None:
 
 def main() -> None:
     """Entry point of ``pike-economic``."""
+    from worker import failpoints
+
+    failpoints.arm_from(os.environ)
     cli.main(prog_name="pike-economic")

@@ -17,6 +17,7 @@ import structlog
 from pydantic import SecretStr
 from yarl import URL
 
+from worker import failpoints
 from worker.clock import Clock
 from worker.economic import backoff
 from worker.economic.call import Addresses, Call, Grant
@@ -204,6 +205,8 @@ class Transport:
                 allow_redirects=False,
                 trace_request_ctx=progress,
             ) as response:
+                if not call.safe:
+                    failpoints.hit("call.answering")
                 return _Answer(response.status, response.headers, await self._read(response))
         except _TooLarge:
             reason, quick = f"the answer is larger than {self._max_body_bytes} bytes", False

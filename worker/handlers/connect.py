@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from events.connection import ConnectionEstablished
 from events.envelope import Envelope
+from worker import failpoints
 from worker.broker.delivery import Lane
 from worker.broker.topology import EVENTS_EXCHANGE, INTERNAL_EXCHANGE, LANE_QUEUES
 from worker.clock import Clock
@@ -45,6 +46,7 @@ async def connect(
     api = client.for_grant(grant, agreement_number=None)
     agreement = await api.get_self()
     defaults = await choose_defaults(api)
+    failpoints.hit("connect.verified")
     async with database.transaction("connect") as connection:
         made = await connections.establish(
             connection,
@@ -61,6 +63,8 @@ async def connect(
         await outbox.append(
             connection, [_established(made, clock), *(_released(row, workspace_id) for row in waiting)], lease_s=0.0
         )
+        failpoints.hit("connect.before_commit")
+    failpoints.hit("connect.committed")
     return Connected(made, len(waiting))
 
 

@@ -8,6 +8,7 @@ from events.fields import FieldChange
 from events.refresh import RefreshCompleted, RefreshRequested
 from schemas.invoice import EconomicBooked, EconomicDraft, PikeInvoice
 from schemas.problem import Cause, Problem
+from worker import failpoints
 from worker.errors import Refused, refused
 from worker.handlers.importing import customers as customer_sweep
 from worker.handlers.importing.stages import announce
@@ -49,6 +50,7 @@ class Refresh:
         lookups = self._registers.of(connection.agreement_number, api)
         account = await lookups.finance_account(product)
         mapped = product_mapping.to_pike(product, connection.base_currency, account, await lookups.unit_names())
+        failpoints.hit("refresh.read")
         async with run.finish("refreshed") as work:
             written = await records.upsert_products(
                 work.connection, run.workspace_id, connection.agreement_number, [mapped], as_of
@@ -62,6 +64,7 @@ class Refresh:
         prepared = await customer_sweep.decide(run, matcher, [customer], search=True)
         if prepared.ambiguous:
             raise _ambiguous(prepared.rejects[0][1])
+        failpoints.hit("refresh.read")
         async with run.finish("refreshed") as work:
             written = await customer_sweep.write(work, run, prepared, as_of, None)
             await _answer(work, run, "customer", target, written)
@@ -87,6 +90,7 @@ class Refresh:
         catalogue = [
             product_mapping.to_pike(p, connection.base_currency, await lookups.finance_account(p), units) for p in live
         ]
+        failpoints.hit("refresh.read")
         async with run.finish("refreshed") as work:
             scope = (work.connection, run.workspace_id, connection.agreement_number)
             if prepared is not None:

@@ -10,6 +10,7 @@ from events import EVENTS, failed_event
 from events.codec import MalformedEvent
 from events.envelope import Envelope, EventData
 from schemas.problem import Cause, Problem
+from worker import failpoints
 from worker.broker.delivery import Delivery
 from worker.clock import Clock
 from worker.run import Handler, Work
@@ -57,6 +58,8 @@ class Burial:
             if answer is not None:
                 work.emit(answer)
             rows = await outbox.append(connection, work.messages)
+            failpoints.hit("dead.before_commit")
+        failpoints.hit("dead.committed")
         self.announce(rows)
 
     async def bury_unreadable(self, delivery: Delivery, error: MalformedEvent) -> bool:

@@ -5,6 +5,7 @@ and acknowledgement: the claim finds the event done. Nothing is acknowledged bef
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,12 +15,13 @@ import structlog
 
 from events.codec import MalformedEvent, decode
 from events.envelope import Envelope
-from schemas.problem import Cause, Problem
-from worker.broker.delivery import Ack, Delivery, Lane, PutAway, Verdict
+from schemas.problem import Cause
+from worker import failpoints
+from worker.broker.delivery import Ack, Delivery, Lane, Move, PutAway, Verdict
 from worker.clock import Clock
 from worker.economic.client import EconomicClient
-from worker.errors import GrantRevoked, StoreUnavailable, refused
-from worker.run import SOURCE, Handler, Run
+from worker.errors import GrantRevoked, StoreUnavailable
+from worker.run import Handler, Run
 from worker.runtime.burial import Burial
 from worker.runtime.coalescing import Coalescer
 from worker.runtime.failures import Failures
@@ -27,6 +29,8 @@ from worker.runtime.gatekeeper import Gatekeeper
 from worker.runtime.identity import received
 from worker.runtime.judge import Policy, judge
 from worker.runtime.lease import LEASE_S, Leases
+from worker.runtime.refusals import kills_the_process, nobody_handles, not_connected, stored_problem
+from worker.runtime.solo import SOLO_AFTER, Company, deaths
 from worker.runtime.tally import Tally
 from worker.store import connections, gates, inbox
 from worker.store.commits import Commits, GroupCommit, OwnTransaction, Spoiled
@@ -42,6 +46,9 @@ log = structlog.get_logger()
 
 HELD_RETRY_S = 30.0
 """How long at most a delivery waits before it looks again whether the run that holds its event is still alive."""
+
+HAND_BACK_S = 1.5
+"""How long a delivery that is broken off (the process is asked to stop) may take to give its event back."""
 
 STORE_PATIENCE_S = 20 * 60.0
 """How long a delivery is held while Postgres is away; well below RabbitMQ's acknowledgement time-out of 30 minutes."""
@@ -71,6 +78,7 @@ class Dispatcher:
     tally: Tally = field(default_factory=Tally)
     burial: Burial = field(init=False)
     failures: Failures = field(init=False)
+    company: Company = field(default_factory=Company)
     leases: Leases = field(init=False)
     gatekeeper: Gatekeeper = field(init=False)
     _claims: Coalescer[Received, Claimed] = field(init=False)
@@ -83,18 +91,25 @@ class Dispatcher:
             self._claim_many, key=lambda event: (event.source, event.event_id), limit=100, shared=(StoreUnavailable,)
         )
         # a slice of an import writes a page at a time: nobody should wait for that, nor be rolled back with it
-        self._commits = {Lane.WORK: GroupCommit(self.database), Lane.BULK: OwnTransaction(self.database)}
+        self._commits = {
+            Lane.WORK: GroupCommit(self.database),
+            Lane.BULK: OwnTransaction(self.database),
+            Lane.SOLO: OwnTransaction(self.database),
+        }
         self.burial = Burial(self.database, self.handlers, self.clock, self.announce)
         self.failures = Failures(self.database, self.clock, self.announce, self.burial, self.policy.ladder_s[0])
 
     async def process(self, delivery: Delivery) -> Verdict:
         """Work on one delivery and say what to do with the message. While Postgres is away the message is held."""
+        failpoints.hit("delivery.received")
         started = self.clock.monotonic()
         delay_s = 0.5
         owner = str(uuid4())
         while True:
             try:
-                return await self._once(delivery, owner)
+                alone = delivery.lane is Lane.SOLO
+                async with self.company.alone() if alone else self.company.beside_others():
+                    return await self._once(delivery, owner)
             except StoreUnavailable as exc:
                 if self.clock.monotonic() - started > STORE_PATIENCE_S:
                     return PutAway(self.policy.ladder_s[0], "store unavailable")
@@ -123,6 +138,9 @@ class Dispatcher:
         if result.claim is None:  # done or parked: nothing to do, and nothing may be done twice
             self.tally.count("duplicate")
             return Ack()
+        failpoints.hit("delivery.claimed")
+        if deaths(result.claim) == SOLO_AFTER and delivery.lane is not Lane.SOLO:
+            return await self._set_apart(result.claim)
         verdict, outcome = await self._work(delivery, event, result.claim, claimed)
         duration_s = self.clock.monotonic() - started
         known = event.type if event.type in self.handlers else "other"
@@ -150,6 +168,19 @@ class Dispatcher:
             Claimed(result, found.get(event.workspace_id), shut) for event, result in zip(events, results, strict=True)
         ]
 
+    async def _set_apart(self, claim: Claim) -> Verdict:
+        """Send what may have killed the process to the solo lane, as if it had not been claimed here."""
+        async with self.database.connection("set apart") as connection:
+            await inbox.put_back(connection, claim, parked=False, free=True, note=None)
+        self.tally.count("set apart")
+        return Move(Lane.SOLO, f"its process went away {deaths(claim)} times")
+
+    async def _hand_back(self, claim: Claim) -> None:
+        """Give up a claim whose work was broken off, so that the next worker need not wait for the lease's end."""
+        with contextlib.suppress(StoreUnavailable, FenceLost, TimeoutError):
+            async with asyncio.timeout(HAND_BACK_S), self.database.connection("hand back") as connection:
+                await inbox.put_back(connection, claim, parked=False, free=True, note=None)
+
     async def _work(
         self, delivery: Delivery, event: Envelope[Any], claim: Claim, claimed: Claimed
     ) -> tuple[Verdict, str]:
@@ -165,7 +196,10 @@ class Dispatcher:
         )
         try:
             done = await self._handle(run, claimed, delivery.lane)
-        except (StoreUnavailable, asyncio.CancelledError):
+        except StoreUnavailable:
+            raise
+        except asyncio.CancelledError:
+            await self._hand_back(claim)
             raise
         except FenceLost:
             return Ack(), "fenced"
@@ -190,9 +224,9 @@ class Dispatcher:
         event, claim = run.event, run.claim
         handler = self.handlers.get(event.type)
         if handler is None:
-            raise _nobody_handles(event)
-        if claim.attempts > self.policy.max_attempts + 2:
-            raise _kills_the_process(claim)
+            raise nobody_handles(event)
+        if deaths(claim) > SOLO_AFTER:
+            raise kills_the_process(claim)
         if handler.needs == "connection":
             connection = self._connect(run, claimed.connection, lane)
             await self.gatekeeper.admit(connection.agreement_number, claimed.gates)
@@ -210,49 +244,13 @@ class Dispatcher:
 
     def _connect(self, run: Run, found: EconomicConnection | None, lane: Lane) -> EconomicConnection:
         if found is None or found.status == "closed":
-            raise _not_connected(run.workspace_id)
+            raise not_connected(run.workspace_id)
         run.connection = found
         if not found.active:
-            raise GrantRevoked(_stored_problem(found), f"workspace {run.workspace_id} waits for a reconnect")
+            raise GrantRevoked(stored_problem(found), f"workspace {run.workspace_id} waits for a reconnect")
         run.api = self.client.for_grant(
             connections.open_grant(self.vault, found),
             agreement_number=found.agreement_number,
             bulk=lane is Lane.BULK,
         )
         return found
-
-
-def _stored_problem(connection: EconomicConnection) -> Problem:
-    if connection.problem:
-        return Problem.model_validate(connection.problem)
-    return Problem(
-        cause=Cause.GRANT_REVOKED,
-        user_message="e-conomic no longer accepts Pike's access to this agreement.",
-        remedy="Reconnect the agreement under Workspace settings → Integrations. Waiting requests go on by themselves.",
-        final=False,
-    )
-
-
-def _not_connected(workspace_id: str) -> Exception:
-    return refused(
-        Cause.NOT_CONNECTED,
-        f"Workspace {workspace_id} is not connected to an e-conomic agreement.",
-        "Connect it under Workspace settings → Integrations, then send the request again.",
-    )
-
-
-def _nobody_handles(event: Envelope[Any]) -> Exception:
-    whose = "This worker's own answer" if event.source == SOURCE else "The event"
-    return refused(
-        Cause.UNKNOWN_EVENT_TYPE,
-        f"{whose} {event.type} is not something the worker acts on.",
-        "Publish one of the request types of the contract; answers are for reading only.",
-    )
-
-
-def _kills_the_process(claim: Claim) -> Exception:
-    return refused(
-        Cause.KILLED_THE_PROCESS,
-        f"Working on this was started {claim.attempts - 1} times and never came to an end.",
-        "Our engineers must look at it before it is sent again.",
-    )

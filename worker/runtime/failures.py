@@ -7,12 +7,14 @@ from typing import Any
 
 from events.connection import ConnectionRevoked
 from schemas.problem import Problem
+from worker import failpoints
 from worker.broker.delivery import Ack, Delivery, PutAway, Verdict
 from worker.clock import Clock
 from worker.errors import Held, NotYet
 from worker.run import Run, Work
 from worker.runtime.burial import Burial
 from worker.runtime.judge import Action, Decision
+from worker.runtime.solo import ended_tries
 from worker.store import connections, inbox, outbox
 from worker.store.connections import Refusal
 from worker.store.outbox import OutboxRow
@@ -33,7 +35,7 @@ class Failures:
         self, delivery: Delivery, run: Run, error: BaseException, decision: Decision
     ) -> tuple[Verdict, str]:
         """Carry a decision out; returns what to do with the message, and the outcome's name for counting."""
-        note = _note(self.clock.now(), error, decision)
+        note = _note(self.clock.now(), error, decision, ended_tries(run.claim.history))
         match decision.action:
             case Action.RETRY | Action.SNOOZE:
                 free = decision.action is Action.SNOOZE
@@ -45,6 +47,7 @@ class Failures:
                         free=free,
                         note=None if isinstance(error, NotYet | Held) else note,
                     )
+                failpoints.hit("retry.recorded")
                 return PutAway(decision.delay_s, decision.problem.cause.value), decision.action.value
             case Action.PARK:
                 return await self._park(run, note, decision.problem)
@@ -66,15 +69,18 @@ class Failures:
             if refusal is Refusal.FIRST and run.connection is not None:
                 work.emit(ConnectionRevoked(agreement_number=run.connection.agreement_number, problem=problem))
             rows = await outbox.append(connection, work.messages)
+            failpoints.hit("park.before_commit")
+        failpoints.hit("park.committed")
         self.announce(rows)
         return (PutAway(self.first_wait_s, "reconnected meanwhile"), "snooze") if outdated else (Ack(), "parked")
 
 
-def _note(at: datetime, error: BaseException, decision: Decision) -> dict[str, Any]:
+def _note(at: datetime, error: BaseException, decision: Decision, ended: int) -> dict[str, Any]:
     return {
         "at": at.isoformat(),
         "error": type(error).__name__,
         "detail": str(error)[:500],
         "cause": decision.problem.cause.value,
         "next": decision.action.value,
+        "ended": ended + (decision.action is Action.RETRY),  # tells deaths from tries that failed, see runtime.solo
     }

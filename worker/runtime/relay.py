@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from worker import failpoints
 from worker.broker.publisher import Outgoing, Publisher
 from worker.clock import Clock
 from worker.errors import BrokerError, StoreUnavailable, Unroutable
@@ -94,7 +95,9 @@ class Relay:
             return
 
     async def _publish(self, rows: Sequence[OutboxRow]) -> None:
+        failpoints.hit("relay.taken")
         results = await self._publisher.publish_many([_outgoing(row) for row in rows])
+        failpoints.hit("relay.confirmed")
         failures: list[tuple[int, str, bool]] = []
         if not self._confirmed:
             self._oldest_confirmed = self._clock.monotonic()
@@ -124,6 +127,7 @@ class Relay:
             try:
                 async with self._database.connection("outbox delete") as connection:
                     await outbox.delete(connection, ids)
+                failpoints.hit("relay.deleted")
             except StoreUnavailable:
                 self._confirmed = ids + self._confirmed
                 raise

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from worker import failpoints
 from worker.errors import StoreUnavailable, WorkerError
 from worker.store import inbox, outbox
 from worker.store.inbox import Claim
@@ -80,6 +81,8 @@ class OwnTransaction:
             written, lost = await _write_endings(connection, [ending])
             if lost:
                 raise inbox.fence_lost(ending.claim)
+            _pass_by("before_commit", [ending])
+        _pass_by("committed", [ending])
         ending.announce(written[0])
 
 
@@ -220,7 +223,9 @@ class _Group:
             error = _FencesLost(lost)
             await self._leave(error)
             raise error
+        _pass_by("before_commit", [ending for ending, _ in self._parts])
         await self._leave(None)
+        _pass_by("committed", [ending for ending, _ in self._parts])
         return written
 
     async def roll_back(self, exc: BaseException) -> None:
@@ -246,6 +251,11 @@ class _Group:
         for ending, future in self._parts:
             if not future.done():
                 future.set_exception(error_for(ending))
+
+
+def _pass_by(step: str, endings: Sequence[Ending]) -> None:
+    for ending in endings:
+        failpoints.hit("checkpoint" if ending.outcome is None else "finish", step)
 
 
 async def _write_endings(connection: Connection, endings: Sequence[Ending]) -> tuple[list[list[OutboxRow]], set[Claim]]:

@@ -135,7 +135,9 @@ returning source, event_id, type, lane, body, content_type, headers
 
 _REOPEN = """
 update economic.inbox
-set state = 'waiting', attempts = 0, snoozes = 0, lease_until = null, finished_at = null, updated_at = now()
+set state = 'waiting', attempts = 0, snoozes = 0, lease_until = null, finished_at = null, updated_at = now(),
+    history = (select coalesce(jsonb_agg(note - 'ended' order by place), '[]')  -- a new life counts its tries anew
+               from jsonb_array_elements(history) with ordinality as notes (note, place))
 where source = $1 and event_id = $2 and state in ('dead', 'waiting', 'frozen')
 returning 1
 """

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aio_pika
 import pytest
-from broker_kit import TcpProxy, Workbench
+from broker_kit import Workbench
+from tcp_proxy import TcpProxy
 
 from worker.broker.topology import Topology, build_topology
 

@@ -5,8 +5,9 @@ from urllib.parse import urlsplit
 
 import aio_pika
 import pytest
-from broker_kit import CountReady, Recorder, TcpProxy, Workbench, outgoing, until
+from broker_kit import CountReady, Recorder, Workbench, outgoing, until
 from pamqp.commands import Basic
+from tcp_proxy import TcpProxy
 
 from worker.broker.broker import Broker
 from worker.broker.connection import Address, open_connection
@@ -17,7 +18,7 @@ from worker.broker.watchdog import DeafConsumer
 from worker.clock import SystemClock
 from worker.errors import BrokerUnavailable, SchemaMismatch
 
-PREFETCH = {Lane.WORK: 5, Lane.BULK: 5}
+PREFETCH = dict.fromkeys(Lane, 5)
 
 
 def attached(broker: Broker) -> bool:

@@ -160,6 +160,16 @@ async def test_a_dead_event_can_be_reopened_under_its_old_id(database: Database)
     assert (reopened, (await claim(database, "process-2")).standing) == (True, Standing.CLAIMED)
 
 
+async def test_a_reopened_event_keeps_its_history_and_counts_its_tries_anew(database: Database) -> None:
+    await put_back(database, await claimed(database), note={"error": "first", "ended": 1})
+    await put_back(database, await claimed(database), note={"error": "second", "ended": 2})
+    async with database.transaction("test") as connection:
+        await inbox.bury(connection, await claimed(database), "locked")
+        await inbox.reopen(connection, EVENT.source, EVENT.event_id)
+    again = await claimed(database, "process-2")
+    assert (again.attempts, again.history) == (1, ({"error": "first"}, {"error": "second"}))
+
+
 async def test_a_done_event_cannot_be_reopened(database: Database) -> None:
     await finish(database, await claimed(database))
     async with database.transaction("test") as connection:

@@ -6,6 +6,7 @@ from typing import Any
 from events.envelope import Envelope
 from events.imports import ImportCancelled, ImportContinue, ImportProgressed, ImportRequested, ImportStarted
 from schemas.problem import Cause, Problem
+from worker import failpoints
 from worker.errors import NotYet, refused
 from worker.handlers.importing.closing import close_import
 from worker.handlers.importing.progress import CLOSING, ENTITY_OF, Progress, import_id_of
@@ -31,6 +32,7 @@ async def start_import(event: Envelope[Any], run: Run) -> None:
             fields=["dry_run"],
         )
     row = await _begin(event, data, run)
+    failpoints.hit("import.begun")
     if row.state != "running":
         async with run.finish(row.state):
             return
@@ -89,6 +91,7 @@ async def _slice(row: ImportRow, run: Run) -> None:
     while progress.stage != CLOSING:
         async with aclosing(STAGE_STEPS[progress.stage](sweep)) as pages:
             async for page in pages:
+                failpoints.hit("import.page_read")
                 now = run.clock.monotonic()
                 report = page.last or now - reported >= PROGRESS_EVERY_S
                 reported = now if report else reported
@@ -99,6 +102,7 @@ async def _slice(row: ImportRow, run: Run) -> None:
                     async with run.finish("continued") as work:
                         work.send_on(ImportContinue(import_id=row.event_id))
                     return
+    failpoints.hit("import.closing")
     await close_import(sweep)
 
 
@@ -111,7 +115,9 @@ async def _commit(page: PageWrite, progress: Progress, run: Run, report: bool) -
             await _stage_done(progress, work)
         if report:
             work.emit(_progressed(progress, progress.row.event_id, stage), ephemeral=True)
-        return await imports.advance(work.connection, progress.row.id, progress.cursor, progress.counts)
+        cancelled = await imports.advance(work.connection, progress.row.id, progress.cursor, progress.counts)
+    failpoints.hit("import.page_committed")
+    return cancelled
 
 
 async def _stage_done(progress: Progress, work: Work) -> None:

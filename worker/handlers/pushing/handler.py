@@ -11,6 +11,7 @@ from events.records import RecordsChanged
 from schemas.customer import EconomicCustomer, LocalCustomer
 from schemas.invoice import BookingOut, EconomicBooked, EconomicDraft, PikeInvoice, RequestedInvoice
 from schemas.problem import Cause, Problem
+from worker import failpoints
 from worker.economic.endpoints import EconomicApi
 from worker.errors import Refused, refused
 from worker.handlers.lookups import Lookups
@@ -49,6 +50,7 @@ class PushInvoice:
         data: InvoiceCreated = event.data
         connection = run.need_connection()
         loaded = await _load(data, run)
+        failpoints.hit("push.loaded")
         customer = await customer_in_economic(run, loaded.customer)
         lookups = self._registers.of(connection.agreement_number, run.need_api())
         rules = await _rules(lookups, loaded.invoice)

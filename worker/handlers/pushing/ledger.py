@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from uuid import UUID, uuid4
 
 from schemas.problem import Cause, Problem
+from worker import failpoints
 from worker.economic.sentences import outcome_unknown
 from worker.errors import NotYet, OutcomeUnknown, Refused
 from worker.run import Run, Work
@@ -58,6 +59,7 @@ async def write_once(
             if owned and with_intent is not None:
                 await with_intent(work)
         if owned:
+            failpoints.hit("push", write.step, "intended")
             return await _send(run, write, write.body, key, on_unknown)
         raise NotYet("another run has just begun the same write", delay_s=SETTLE_S)
     found = await _looked_up(write)
@@ -116,7 +118,7 @@ async def _send(
     on_unknown: Callable[[Work, Problem], Awaitable[None]] | None,
 ) -> T:
     try:
-        return await write.send(body, key)
+        made = await write.send(body, key)
     except Refused as exc:
         async with run.checkpoint() as work:
             await _record(work, run, write, "refused", exc.problem)
@@ -126,7 +128,10 @@ async def _send(
             await _record(work, run, write, "unknown", exc.problem)
             if on_unknown is not None:
                 await on_unknown(work, exc.problem)
+        failpoints.hit("push", write.step, "unknown")
         raise
+    failpoints.hit("push", write.step, "answered")
+    return made
 
 
 async def _record(work: Work, run: Run, write: Write[T], state: str, problem: Problem) -> None:
