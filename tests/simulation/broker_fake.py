@@ -186,9 +186,10 @@ class FakeBroker:
                 self.close(session)
 
     def idle(self) -> bool:
-        """Whether no message is anywhere but in the dead queue."""
-        waiting = any(queue.ready for name, queue in self.queues.items() if queue.dead_letters_to is not None)
-        return not waiting and not any(session.unacked for session in self.sessions)
+        """Whether no message is anywhere, the dead queue included."""
+        return not any(queue.ready for queue in self.queues.values()) and not any(
+            session.unacked for session in self.sessions
+        )
 
 
 def _made(queue: Any) -> SimQueue:

@@ -48,6 +48,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._count = 0
         self._over = False
+        self._processes: list[Process] = []
         self._tasks: list[asyncio.Task[Any]] = []
         self.errors: list[dict[str, Any]] = []
 
@@ -151,9 +152,9 @@ class SimLoop(asyncio.AbstractEventLoop):
             return
         process = handle._context.get(PROCESS)
         if process is not None and not self._over:
-            if not process.alive:
-                return
-            if process.paused:
+            if process.paused or not process.alive:
+                if not process.held:
+                    self._processes.append(process)
                 process.held.append(handle)
                 return
         handle._run()
@@ -161,8 +162,9 @@ class SimLoop(asyncio.AbstractEventLoop):
     def _wind_up(self) -> None:
         """End every task that is left, the killed ones' too, so that nothing runs when memory is collected."""
         self._over = True
-        self._ready.clear()
         self._timers.clear()
+        for process in self._processes:
+            self.resume(process)
         for _ in range(100):
             left = [task for task in self._tasks if not task.done()]
             if not left:

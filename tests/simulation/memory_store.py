@@ -3,7 +3,6 @@
 The seam is the connection: everything above it (``worker.store``) is the real code.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -45,14 +44,9 @@ class MemoryPostgres:
     def break_off(self, transaction: Transaction) -> None:
         transaction.broken = True
         transaction.rollback()
-        if transaction.waits_for is not None and (ended := transaction.waits_for.ended) is not None:
-            _wake(ended)
-
-
-def _wake(ended: "asyncio.Future[None]") -> None:
-    """A waiting statement of a broken session looks up from its wait; the others look again and wait on."""
-    if not ended.done():
-        ended.set_result(None)
+        holder = transaction.waits_for
+        if holder is not None:
+            holder.let_look_again()
 
 
 class MemoryDatabase(Database):

@@ -161,5 +161,10 @@ class Transaction:
         for key in self.held:
             if self.tables.locks.get(key) is self:
                 del self.tables.locks[key]
-        if self.ended is not None and not self.ended.done():
-            self.ended.set_result(None)
+        self.let_look_again()
+
+    def let_look_again(self) -> None:
+        """Wake whoever waits for this transaction; those that still must wait do so anew."""
+        ended, self.ended = self.ended, None
+        if ended is not None and not ended.done():
+            ended.set_result(None)
