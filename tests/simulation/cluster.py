@@ -19,8 +19,8 @@ from tests.simulation.world import HEARTBEAT_S, SimClock, World
 from worker.broker.delivery import DeathInfo, Lane
 from worker.broker.frames import to_delivery
 from worker.broker.handling import HOLD_LIMIT_S, Handling
-from worker.broker.topology import DEAD_QUEUE, build_topology
-from worker.errors import StoreUnavailable, WorkerError
+from worker.broker.topology import DEAD_QUEUE, LANE_QUEUES, build_topology
+from worker.errors import NotYet, StoreUnavailable, WorkerError
 from worker.handlers import handlers
 from worker.handlers.connect import connect
 from worker.runtime.dispatch import Dispatcher
@@ -28,6 +28,8 @@ from worker.runtime.janitor import Janitor
 from worker.runtime.judge import Policy
 from worker.runtime.relay import Relay
 from worker.store.crypto import Vault
+
+DEATH = DeathInfo("delivery_limit", LANE_QUEUES[Lane.WORK], 1, None)
 
 STALE_S = 8.0
 """How long a new document may hide from filters; the ledger waits ten seconds."""
@@ -141,7 +143,6 @@ class Worker:
         database = MemoryDatabase(cluster.postgres)
         publisher: Any = SimPublisher(cluster.broker)
         self._relay = Relay(database, publisher, clock)
-        self._janitor = Janitor(database)
         self._dispatcher = Dispatcher(
             database=database,
             handlers=handlers(clock),
@@ -152,6 +153,7 @@ class Worker:
             policy=Policy(ladder_s=cluster.scenario.ladder_s),
             slice_s=20.0,
         )
+        self._janitor = Janitor(database, self._dispatcher.burial)
         self._handling = Handling(
             cluster.broker.topology, publisher, clock=clock, hold_limit_s=HOLD_LIMIT_S, on_damage=world.violated
         )
@@ -185,8 +187,8 @@ class Worker:
                 message = dead.ready[0]
                 shaped: Any = _shaped(message)
                 try:
-                    await self._janitor.keep_dead(to_delivery(shaped, Lane.WORK), DeathInfo("unknown", None, 0, None))
-                except StoreUnavailable:
+                    await self._janitor.keep_dead(to_delivery(shaped, Lane.WORK), DEATH)
+                except (StoreUnavailable, NotYet):
                     break
                 if message in dead.ready:
                     dead.ready.remove(message)

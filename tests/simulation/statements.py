@@ -365,11 +365,6 @@ def insert_letter(tx: Transaction, *values: Any) -> list[Row]:
     return []
 
 
-@statement("where state = 'open' and headers ->> 'broker-death' = $1")
-def letter_of_death(tx: Transaction, digest: str) -> list[Row]:
-    found = (row for _, row in tx.rows(LETTERS) if row["state"] == "open")
-    return [{"one": 1} for row in found if row["headers"].get("broker-death") == digest][:1]
-
 
 @statement("insert into economic.audit")
 def audit(tx: Transaction, workspace: str, entity: str, actor: str, changes: list[Row]) -> list[Row]:
@@ -378,3 +373,9 @@ def audit(tx: Transaction, workspace: str, entity: str, actor: str, changes: lis
         row = {"workspace_id": workspace, "entity": entity, "entity_id": change["id"], "actor": actor}
         tx.put("audit", number, {**row, "changes": change["changes"]})
     return []
+
+
+@statement("select state from economic.inbox where source = $1 and event_id = $2")
+def state_of(tx: Transaction, source: str, event_id: str) -> list[Row]:
+    row = tx.get(INBOX, (source, event_id))
+    return [{"state": row["state"]}] if row else []
