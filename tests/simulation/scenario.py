@@ -69,6 +69,7 @@ def draw(seed: int) -> Scenario:
             store=rng.choice((0.0, 0.0, 0.01, 0.04)),
             economic=rng.choice((0.0, 0.05, 0.2, 0.4)),
             stale=rng.choice((0.0, 0.3, 0.8)),
+            hours=rng.choice((1.0, 1.0, 20.0)),
         ),
         workers=rng.choice((1, 2, 2, 3)),
         prefetch=rng.choice((1, 3, 8)),

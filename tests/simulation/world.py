@@ -14,6 +14,9 @@ from unittest import mock
 from tests.simulation.loop import PROCESS, Process, SimLoop
 
 BASE = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+WRITES_WEIGH = 4.0
+"""Around a write a crash or a pause is so many times as likely: that is where at-most-once is decided."""
+
 HEARTBEAT_S = 60.0
 """RabbitMQ closes the connection of a process that has been silent for so long."""
 
@@ -28,6 +31,8 @@ class Odds:
     store: float = 0.0
     economic: float = 0.0
     stale: float = 0.0
+    hours: float = 1.0
+    """How often, beside 4 pauses within the lease and 6 past it, one lasts past the hour of an idempotency key."""
 
 
 @dataclass
@@ -85,6 +90,8 @@ class World:
         process = PROCESS.get()
         if process is not None and self.faulty:
             drawn = self.rng.random()
+            if "POST" in what:
+                drawn /= WRITES_WEIGH
             if drawn < self.odds.crash:
                 self.crash(process, what)
             elif drawn < self.odds.crash + self.odds.pause:
@@ -105,7 +112,7 @@ class World:
         """Stop the process for a while: within its lease, past it, or past the hour of an idempotency key."""
         if process.paused or not process.alive:
             return
-        low, high = self.rng.choices(((5, 70), (80, 600), (3700, 5000)), weights=(4, 6, 1))[0]
+        low, high = self.rng.choices(((5, 70), (80, 600), (3700, 5000)), weights=(4, 6, self.odds.hours))[0]
         length = self.rng.uniform(low, high)
         process.paused = True
         self.count("pause past the lease" if length > 75 else "pause")
