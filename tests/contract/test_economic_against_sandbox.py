@@ -171,6 +171,19 @@ async def test_customers_are_found_by_vat_number_address_and_name(api: EconomicA
     assert await api.find_customer(999_999_998) is None
 
 
+@pytest.mark.requirement("B11")
+@pytest.mark.parametrize(
+    "written", ["87654321", "DK87654321", "dk 87654321", "DK-87654321", "87 65 43 21", "DK 87 65 43 21"]
+)
+async def test_a_vat_number_is_found_however_either_side_writes_it(
+    api: EconomicApi, agreement: Agreement, written: str
+) -> None:
+    number = next(c.number for c in agreement.customers)
+    agreement.change_customer(number, cvr=written)
+    for looked_for in ("87654321", "DK87654321", "DK 87 65 43 21", "CVR-nr. 87654321"):
+        assert [c.customer_number for c in await api.search_customers(vat_number=looked_for)] == [number]
+
+
 async def test_a_product_with_every_awkward_character_is_found_by_its_number(
     api: EconomicApi, sandbox: Sandbox
 ) -> None:
@@ -218,8 +231,17 @@ async def test_a_draft_is_made_once_found_by_its_reference_and_booked(api: Econo
     assert (invoice.net_amount, invoice.gross_amount) == (made.net_amount, made.gross_amount)
     assert await api.find_draft(made.number) is None
     assert [i.number for i in await api.find_booked_by_reference("pike:1")] == [invoice.number]
-    with pytest.raises(Refused):
+    with pytest.raises(OutcomeUnknown):  # the key has been used, so this must be looked up before anything is sent
         await api.create_draft(draft_body(agreement, "pike:other"), "key-1")
+    assert await api.find_drafts_by_reference("pike:other") == []
+
+
+@pytest.mark.requirement("F17")
+async def test_booking_a_draft_that_is_gone_is_explained(api: EconomicApi, agreement: Agreement) -> None:
+    with pytest.raises(Refused) as caught:
+        await api.book_draft(json.dumps({"draftInvoice": {"draftInvoiceNumber": 4711}}).encode(), "key")
+    assert caught.value.problem.cause is Cause.DRAFT_DELETED
+    assert caught.value.problem.user_message.startswith("Draft 4711 does not exist in e-conomic")
 
 
 async def test_a_customer_is_made(api: EconomicApi) -> None:

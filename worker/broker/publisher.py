@@ -98,8 +98,15 @@ class Publisher:
                 async with _Turn(self._in_flight, properties.message_id or ""):
                     channel = await self._live_channel()
                     with broker_errors(f"publishing {what}", self._address), _refusals(what, exchange):
+                        # wait=False: the confirm is awaited all the same, but not the flush of the socket, for which
+                        # aiormq holds the channel's lock so that one publish would follow the other
                         await channel.basic_publish(
-                            body, exchange=exchange, routing_key=routing_key, properties=properties, mandatory=True
+                            body,
+                            exchange=exchange,
+                            routing_key=routing_key,
+                            properties=properties,
+                            mandatory=True,
+                            wait=False,
                         )
         except TimeoutError as exc:
             raise BrokerUnavailable(

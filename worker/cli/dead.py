@@ -57,10 +57,7 @@ async def show_list(chosen: Selection, closed_too: bool, as_json: bool) -> int:
         return 0
     print_table(
         ["id", "type", "workspace", "cause", "received", "what happened"],
-        [
-            [str(x.id), x.type, x.workspace_id, x.cause, x.received_at, x.problem.get("user_message", "")]
-            for x in letters
-        ],
+        [[x.id, x.type, x.workspace_id, x.cause, x.received_at, x.problem.get("user_message", "")] for x in letters],
         empty="No dead letters.",
     )
     return 0

@@ -43,8 +43,9 @@ def print_table(
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for index, column in enumerate(columns):
+        is_id = all(isinstance(row[index], UUID) for row in rows)
+        table.add_column(column, overflow="fold", no_wrap=is_id)  # an id that is cut in two cannot be copied
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     Console(soft_wrap=False, width=None if sys.stdout.isatty() else 140).print(table)

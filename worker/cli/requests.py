@@ -140,9 +140,9 @@ def _checked(event_type: str, workspace: str, data: str, event_id: str | None) -
         event = make_event(parsed, workspace, event_id)
         decode(encode(event), {}, "application/cloudevents+json")
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "data"
-        fail(f"The data does not fit {event_type}: {where}: {first['msg']}", USAGE)
+        errors = exc.errors(include_url=False, include_input=False)
+        listed = "".join(f"\n  {'.'.join(map(str, error['loc'])) or 'data'}: {error['msg']}" for error in errors)
+        fail(f"The data does not fit {event_type}:{listed}", USAGE)
     except MalformedEvent as exc:
         fail(exc.user_message, USAGE)
     return event

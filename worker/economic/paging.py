@@ -215,8 +215,11 @@ def _check(asked: Asked, stated: _Pagination, results: int, count: int) -> bool:
             f"got page {stated.skip_pages} of {stated.page_size}"
         )
     more = stated.next_page is not None
-    if more and not count:
-        raise unavailable(f"{asked.what}: page {asked.number} is empty although more are announced")
+    if more and (not count or asked.number * size >= results):
+        # even while people work in the list this cannot be, and a sweep would go on for ever
+        raise unavailable(
+            f"{asked.what}: page {asked.number} holds {count} records of {results} in all, yet more are announced"
+        )
     if asked.whole:
         expected = min(size, max(0, results - asked.number * size))
         if count != expected or more != ((asked.number + 1) * size < results):
@@ -227,14 +230,7 @@ def _check(asked: Asked, stated: _Pagination, results: int, count: int) -> bool:
     return more
 
 
-_NUMBERS = (
-    "bookedInvoiceNumber",
-    "draftInvoiceNumber",
-    "customerNumber",
-    "productNumber",
-    "documentId",
-    "number",
-)
+_NUMBERS = ("bookedInvoiceNumber", "draftInvoiceNumber", "customerNumber", "productNumber", "documentId", "number")
 
 
 def _number_of(record: Any) -> str | None:

@@ -8,44 +8,54 @@ which is in the language of the agreement.
 | 404 with an error body | ``Refused``: not found |
 | 409 | ``Unavailable``: read again and repeat |
 | 429 | ``RateLimited`` |
+| 400 of a write whose idempotency key was used for something else | ``OutcomeUnknown`` |
 | 400, 405, 413, 415, 422, 501 with an error body | ``Refused``, explained by ``causes`` |
 | anything else, HTML, 3xx, 5xx | ``Unavailable`` |
 """
 
-import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from schemas.problem import Cause, EconomicDetail, Problem
 from worker.economic.causes import explain, fields_of
+from worker.economic.decoding import decode
 from worker.economic.findings import Finding, findings_in
-from worker.economic.sentences import rate_limited, revoked, unavailable
+from worker.economic.sentences import outcome_unknown, rate_limited, revoked, unavailable
 from worker.errors import Refused, WithProblem
 
 _REFUSALS = frozenset({400, 405, 413, 415, 422, 501})
+_KEY_CODES = frozenset({"PayloadChanged", "URLChanged"})
+"""The key was used before, so something was sent under it: what came of that must be looked up, not sent again."""
 _MODULE_CODES = frozenset({"AccessDeniedAgreementMissingModules", "E03040"})
 _MISSING_MODULES = re.compile(r"Missing modules?: (?P<names>[\w ,.&/-]{1,200})")
+_REQUEST_ID = re.compile(r"[\w.:|-]+", re.ASCII)
 _MAX_RETRY_AFTER_S = 24 * 3600.0
 _ERROR_MARKS = ("errorCode", "httpStatusCode", "message", "logId", "traceId", "title")
 
 
-def error_for(status: int, headers: Mapping[str, str], body: bytes, what: str, *, write: bool = False) -> WithProblem:
+def error_for(  # noqa: PLR0911  # one row of the table, one return
+    status: int, headers: Mapping[str, str], body: bytes, what: str, *, now: datetime, write: bool = False
+) -> WithProblem:
     """Return the error that an unsuccessful answer means. ``what`` names the call in business words."""
     document = _error_document(body)
     log_id = _text(document, "logId") or _text(document, "traceId")
-    detail = f"{what}: HTTP {status}" + (f", logId {log_id}" if log_id else "")
+    detail = f"{what}: HTTP {status}" + (f", logId {log_id}" if log_id else _request_id(headers))
     economic = EconomicDetail(error_code=_text(document, "errorCode"), log_id=log_id)
     if status == 401:
         return revoked(detail, economic)
     if status == 403:
         return _forbidden(document, economic, what, detail)
     if status == 429:
-        return rate_limited(detail, retry_after_s(headers))
+        return rate_limited(detail, retry_after_s(headers), now)
     if status == 404 and document:
         return _not_found(economic, what, detail, write=write)
     if status in _REFUSALS and document:
-        return _refused(findings_in(document), economic, what, detail)
+        findings = findings_in(document)
+        if write and _KEY_CODES.intersection([economic.error_code, *(finding.code for finding in findings)]):
+            return outcome_unknown(f"{detail}, the idempotency key was used before")
+        return _refused(findings, economic, what, detail)
     return unavailable(detail, retry_after_s(headers))
 
 
@@ -70,10 +80,16 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     return min(seconds, _MAX_RETRY_AFTER_S) if seconds >= 0 else None
 
 
+def _request_id(headers: Mapping[str, str]) -> str:
+    """Return what e-conomic's support finds the call by when the body is none of its own, as after a 502."""
+    value = headers.get("X-RequestId", "")
+    return f", requestId {value[:100]}" if _REQUEST_ID.fullmatch(value[:100]) else ""
+
+
 def _error_document(body: bytes) -> dict[str, Any]:
     """Return a JSON object that looks like e-conomic's errors, or an empty one: a proxy's 404 says nothing."""
     try:
-        document = json.loads(body)
+        document = decode(body)
     except (ValueError, RecursionError):
         return {}
     if not isinstance(document, dict) or not any(mark in document for mark in _ERROR_MARKS):
@@ -120,8 +136,7 @@ def _not_found(economic: EconomicDetail, what: str, detail: str, *, write: bool)
 
 def _refused(findings: list[Finding], economic: EconomicDetail, what: str, detail: str) -> Refused:
     code = economic.error_code
-    first = findings[0] if findings else Finding((), code, None)
-    cause, message, remedy = explain(first, what)
+    first, (cause, message, remedy) = explain(findings or [Finding((), code, None)], what)
     stated = EconomicDetail(error_code=first.code or code, property=first.name, log_id=economic.log_id)
     at = f"{first.code or code or 'no code'} on {first.path or 'the request'}"
     return _refusal(cause, message, remedy, stated, f"{detail}, {at}", fields_of(findings))

@@ -1,5 +1,7 @@
 """Trouble that is nobody's fault in Pike, in words for people: away, too fast, revoked, unknown."""
 
+from datetime import UTC, datetime, timedelta
+
 from schemas.problem import Cause, EconomicDetail, Problem
 from worker.errors import GrantRevoked, OutcomeUnknown, RateLimited, Unavailable
 
@@ -12,8 +14,8 @@ _UNAVAILABLE = Problem(
 
 _RATE_LIMITED = Problem(
     cause=Cause.RATE_LIMITED,
-    user_message="e-conomic asks Pike to slow down. Paused; it goes on by itself.",
-    remedy="Nothing has to be done.",
+    user_message="e-conomic asks Pike to slow down. Paused for a moment.",
+    remedy="Nothing has to be done: Pike goes on by itself.",
     final=False,
 )
 
@@ -27,7 +29,7 @@ _REVOKED = Problem(
 
 _OUTCOME_UNKNOWN = Problem(
     cause=Cause.OUTCOME_UNKNOWN,
-    user_message="e-conomic did not answer, so it is not known yet whether it took this. Checking e-conomic.",
+    user_message="e-conomic gave no clear answer, so it is not known yet whether it took this. Checking e-conomic.",
     remedy="Nothing has to be done: Pike looks it up by its reference and never sends it twice.",
     final=False,
 )
@@ -38,9 +40,14 @@ def unavailable(detail: str, retry_after_s: float | None = None) -> Unavailable:
     return Unavailable(_UNAVAILABLE, detail, retry_after_s)
 
 
-def rate_limited(detail: str, retry_after_s: float | None) -> RateLimited:
-    """Make the error for a 429."""
-    return RateLimited(_RATE_LIMITED, detail, retry_after_s)
+def rate_limited(detail: str, retry_after_s: float | None, now: datetime) -> RateLimited:
+    """Make the error for a 429; it says when work goes on, if e-conomic said how long to wait."""
+    problem = _RATE_LIMITED
+    if retry_after_s is not None:
+        resumes = (now + timedelta(seconds=retry_after_s)).astimezone(UTC)
+        text = f"e-conomic asks Pike to slow down. Paused, resumes at about {resumes:%H:%M} UTC."
+        problem = problem.model_copy(update={"user_message": text})
+    return RateLimited(problem, detail, retry_after_s)
 
 
 def revoked(detail: str, economic: EconomicDetail) -> GrantRevoked:

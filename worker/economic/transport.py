@@ -165,12 +165,25 @@ class Transport:
             if rate is not None:
                 await self._limiter.learn(grant.budget, rate)
             facts = {"status": answer.status, "cost": read_cost(answer.headers)}
-            outcome = _judge(call, progress, answer)
+            outcome = self._judge(call, progress, answer)
         else:
             facts, outcome = {"status": None, "error": type(answer.error).__name__}, answer
         duration_ms = round((self.clock.monotonic() - started) * 1000, 1)
         log.debug("economic.call", family=call.family, method=call.method, duration_ms=duration_ms, **facts)
         return outcome
+
+    def _judge(self, call: Call, progress: _Progress, answer: _Answer) -> bytes | _Failure:
+        """Return the body of a success, or what the answer means."""
+        status = answer.status
+        if 200 <= status < 300:
+            status = status_inside(answer.body) or status
+            if 200 <= status < 300:
+                return answer.body
+        now = self.clock.now()
+        error = error_for(status, answer.headers, answer.body, call.what, now=now, write=not call.safe)
+        if not call.safe and isinstance(error, Unavailable) and status != 409:
+            return _Failure(_lost(call, progress, str(error)), quick=False)
+        return _Failure(error, quick=status >= 500 or status == 429)
 
     async def _exchange(self, call: Call, grant: Grant, progress: _Progress) -> _Answer | _Failure:
         url = self.addresses.url_of(call)
@@ -214,19 +227,6 @@ class Transport:
         if call.idempotency_key is not None:
             headers["Idempotency-Key"] = call.idempotency_key
         return headers
-
-
-def _judge(call: Call, progress: _Progress, answer: _Answer) -> bytes | _Failure:
-    """Return the body of a success, or what the answer means."""
-    status = answer.status
-    if 200 <= status < 300:
-        status = status_inside(answer.body) or status
-        if 200 <= status < 300:
-            return answer.body
-    error = error_for(status, answer.headers, answer.body, call.what, write=not call.safe)
-    if not call.safe and isinstance(error, Unavailable) and status != 409:
-        return _Failure(_lost(call, progress, str(error)), quick=False)
-    return _Failure(error, quick=status >= 500 or status == 429)
 
 
 def _lost(call: Call, progress: _Progress, reason: str) -> WithProblem:

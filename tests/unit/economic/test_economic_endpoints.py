@@ -214,11 +214,19 @@ async def test_lines_of_nothing_asked_for_are_unavailable(stub: Stub, api: Econo
         await api.booked_lines(1, 2)
 
 
-async def test_a_cursor_that_goes_in_circles_ends(stub: Stub, api: EconomicApi) -> None:
-    stub.always = lambda _: answer({"items": [], "cursor": "same"})
+@pytest.mark.parametrize(
+    ("items", "calls"), [pytest.param([line(1, 1)], 2, id="a cursor again"), pytest.param([], 1, id="an empty page")]
+)
+async def test_a_cursor_that_goes_in_circles_ends(stub: Stub, api: EconomicApi, items: Any, calls: int) -> None:
+    stub.always = lambda seen: answer({"items": items, "cursor": "same"})
     with pytest.raises(Unavailable, match="circles"):
         await api.booked_lines(1, 2)
-    assert len(stub.seen) == 2
+    assert len(stub.seen) == calls
+
+
+async def test_a_page_of_records_that_cannot_be_read_is_not_an_empty_one(stub: Stub, api: EconomicApi) -> None:
+    stub.script = [answer({"items": [line(1, 1, quantity="x")], "cursor": "2"}), answer({"items": [line(2, 1)]})]
+    assert list(await api.booked_lines(1, 2)) == [2]
 
 
 async def test_lines_of_chosen_invoices_are_asked_for_200_invoices_a_call(stub: Stub, api: EconomicApi) -> None:
@@ -287,25 +295,33 @@ async def test_contacts_of_one_customer_from_a_recorded_answer(stub: Stub, api: 
 
 # --- searches ----------------------------------------------------------------------------------------------------
 
+DANISH = {"12345678", "DK12345678", "DK 12345678", "DK-12345678", "12 34 56 78", "DK 12 34 56 78"}
+
 
 @pytest.mark.requirement("B11")
 @pytest.mark.parametrize(
     ("given", "forms"),
     [
-        ("12345678", ["12345678", "DK12345678"]),
-        ("DK12345678", ["DK12345678", "12345678"]),
-        ("DK 12 34 56 78", ["DK 12 34 56 78", "DK12345678", "12345678"]),
-        ("SE556677889901", ["SE556677889901", "556677889901"]),
+        ("12345678", DANISH),
+        ("DK12345678", DANISH),
+        (" dk 12 34 56 78 ", {"dk 12 34 56 78", *DANISH}),
+        ("CVR-nr. 12345678", {"CVR-nr. 12345678", "CVRNR12345678", *DANISH}),
+        ("SE556677889901", {"SE556677889901", "556677889901", "SE 556677889901", "SE-556677889901"}),
+        ("SE 55667788", {"SE55667788", "55667788", "SE 55667788", "SE-55667788", "55 66 77 88", "SE 55 66 77 88"}),
+        ("GB 123 A 45", {"GB 123 A 45", "GB123A45"}),
+        ("\u0661\u0662", {"\u0661\u0662"}),
     ],
 )
-async def test_vat_numbers_are_looked_for_with_and_without_their_prefix(
-    stub: Stub, api: EconomicApi, given: str, forms: list[str]
+async def test_vat_numbers_are_looked_for_in_the_spellings_that_people_use(
+    stub: Stub, api: EconomicApi, given: str, forms: set[str]
 ) -> None:
     stub.script = [answer(page([{"customerNumber": 1, "corporateIdentificationNumber": "12345678"}]))]
     found = await api.search_customers(vat_number=given)
     assert [customer.customer_number for customer in found] == [1]
     fields = ("corporateIdentificationNumber", "vatNumber")
-    assert stub.seen[0].query["filter"].split("$or:") == [f"{field}$eq:{form}" for field in fields for form in forms]
+    asked = stub.seen[0].query["filter"].split("$or:")
+    assert asked[0] == f"corporateIdentificationNumber$eq:{given.strip()}", "as it is written comes first"
+    assert sorted(asked) == sorted(f"{field}$eq:{form}" for field in fields for form in forms)
 
 
 @pytest.mark.requirement("B11")
@@ -430,6 +446,29 @@ async def test_a_refused_write_was_not_done_and_one_with_a_broken_record_is_unkn
         await api.create_draft(b"{}", "k")
     with pytest.raises(OutcomeUnknown):
         await api.create_draft(b"{}", "k")
+
+
+@pytest.mark.requirement("F17")
+async def test_booking_a_draft_that_is_gone_says_so_and_keeps_the_log_id(stub: Stub, api: EconomicApi) -> None:
+    stub.script = [answer((EXAMPLES / "error-404.json").read_bytes(), 404)]
+    with pytest.raises(Refused) as caught:
+        await api.book_draft(b"{}", "k")
+    problem = caught.value.problem
+    assert problem.cause is Cause.DRAFT_DELETED
+    assert problem.user_message == (
+        "The draft of this invoice does not exist in e-conomic: it was deleted there, or booked already."
+    )
+    assert "unlock the invoice in Pike or send it again" in problem.remedy
+    assert problem.economic is not None
+    assert problem.economic.log_id
+    assert problem.economic.log_id in str(caught.value)
+
+
+async def test_booking_that_is_refused_for_another_reason_keeps_it(stub: Stub, api: EconomicApi) -> None:
+    stub.script = [answer(b"", 403)]
+    with pytest.raises(Refused) as caught:
+        await api.book_draft(b"{}", "k")
+    assert caught.value.problem.cause is Cause.ACCESS_DENIED
 
 
 @pytest.mark.requirement("R4")

@@ -234,6 +234,12 @@ def test_a_sweep_that_would_not_end_or_is_elsewhere_is_unavailable(changes: dict
         customers(page([], results=5, **changes), SWEPT)
 
 
+def test_a_sweep_that_is_past_the_end_and_still_announces_more_is_unavailable() -> None:
+    document = page([{"customerNumber": 1}], number=2, size=1, results=2, nextPage="https://x/")
+    with pytest.raises(Unavailable, match="yet more are announced"):
+        customers(document, Asked("customers", 2, 1, whole=False))
+
+
 def test_pages_may_be_smaller_than_asked_for() -> None:
     smaller = page([{"customerNumber": 1}], size=1, results=2)
     assert customers(smaller).more

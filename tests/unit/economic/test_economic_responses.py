@@ -1,119 +1,19 @@
-"""Recorded and made-up error bodies → cause, sentence and remedy. The (localised) message never decides."""
+"""Status and body of an answer → the error it means; error trees of every known shape. No message ever decides."""
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
+from economic_bodies import EXAMPLES, NOW, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.problem import Cause, Problem
+from schemas.problem import Cause
 from worker.economic.findings import MAX_FINDINGS, findings_in
 from worker.economic.responses import error_for, retry_after_s, status_inside
-from worker.errors import Refused, Unavailable
+from worker.errors import OutcomeUnknown, RateLimited, Unavailable
 
-EXAMPLES = Path(__file__).parents[2] / "data" / "economic" / "examples"
-
-
-def refusal(body: Any, status: int = 400, *, write: bool = True) -> Problem:
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    error = error_for(status, {}, data, "creating the draft", write=write)
-    assert isinstance(error, Refused)
-    return error.problem
-
-
-def at(path: Sequence[str | int], code: str | None, value: Any = None, name: str | None = None) -> dict[str, Any]:
-    """Return a legacy body with one error at a place of the request, its message in Danish."""
-    last = next(part for part in reversed(path) if isinstance(part, str))
-    error = {"propertyName": name or last, "errorMessage": "Noget er galt.", "errorCode": code, "inputValue": value}
-    tree: dict[str, Any] = {"errors": [{key: item for key, item in error.items() if item is not None}]}
-    for part in reversed(path):
-        tree = {"items": [{"arrayIndex": part, **tree}]} if isinstance(part, int) else {part: tree}
-    return {"message": "Fejl.", "errorCode": "E04300", "logId": "9-CPH", "httpStatusCode": 400, "errors": tree}
-
-
-@pytest.mark.requirement("F1", "B3")
-def test_a_barred_product_is_named_with_its_line_from_a_recorded_answer() -> None:
-    problem = refusal((EXAMPLES / "error-400-validation-barred-product.json").read_bytes())
-    assert problem.cause is Cause.PRODUCT_BARRED
-    assert problem.user_message == "Line 9: product SKU-1 is barred in e-conomic."
-    assert "Unbar" in problem.remedy
-    assert problem.fields == ["lines[8].product"]
-    assert problem.economic is not None
-    assert problem.economic.model_dump() == {
-        "error_code": "E06600",
-        "property": "product",
-        "log_id": "000000000000000000-FRA",
-    }
-    assert problem.final
-
-
-@pytest.mark.requirement("F4")
-def test_of_several_errors_the_first_decides_and_all_fields_are_named() -> None:
-    problem = refusal((EXAMPLES / "error-400-validation-paymentterms.json").read_bytes())
-    assert problem.cause is Cause.PAYMENT_TERMS_UNUSABLE
-    assert "4711" in problem.user_message
-    assert problem.fields == ["paymentTerms", "paymentTermsType"]
-    assert problem.economic is not None
-    assert problem.economic.error_code == "E07080"
-
-
-F = pytest.mark.requirement
 P = pytest.param
-
-
-@pytest.mark.parametrize(
-    ("path", "code", "value", "cause", "said"),
-    [
-        P(["lines", 0, "product"], "E06600", "A-1", Cause.PRODUCT_BARRED, "Line 1: product A-1", marks=F("F1")),
-        P(["customer"], "E06600", 17, Cause.CUSTOMER_BARRED, "Customer 17 is barred", marks=F("F7")),
-        P(["Date"], "E04041", "2026-01-01", Cause.PERIOD_BARRED, "accounting period", marks=F("F2")),
-        P(["date"], "E04041", None, Cause.PERIOD_BARRED, "accounting period", marks=F("F2")),
-        P(["account"], "E04041", 1010, Cause.ACCOUNT_UNUSABLE, "account 1010", marks=F("F3")),
-        P(["lines", 2, "account"], "E04041", 1010, Cause.ACCOUNT_UNUSABLE, "Line 3", marks=F("F3")),
-        P(["account"], "E07150", 1010, Cause.ACCOUNT_UNUSABLE, "account 1010", marks=F("F3")),
-        P(["paymentTerms"], "E07080", 3, Cause.PAYMENT_TERMS_UNUSABLE, "terms 3", marks=F("F4")),
-        P(["paymentTermsType"], "E07180", "net", Cause.PAYMENT_TERMS_UNUSABLE, "type", marks=F("F4")),
-        P(["paymentTerms"], "E06000", 3, Cause.PAYMENT_TERMS_UNUSABLE, "terms 3", marks=F("F4")),
-        P(["currency"], "E06000", "XYZ", Cause.CURRENCY_UNUSABLE, "Currency XYZ", marks=F("F5")),
-        P(["customer"], "E06000", 17, Cause.CUSTOMER_DELETED, "Customer 17", marks=F("F6")),
-        P(["customer", "customerNumber"], "E06000", 17, Cause.CUSTOMER_DELETED, "Customer 17", marks=F("F6")),
-        P(["lines", 1, "product"], "E06000", "B", Cause.PRODUCT_NOT_LINKED, "Line 2: product B"),
-        P(["recipient", "vatZone"], "E06000", 9, Cause.VAT_ZONE_UNUSABLE, "VAT zone 9", marks=F("F14")),
-        P(["draftInvoice"], "E06000", 5, Cause.DRAFT_DELETED, "Draft 5", marks=F("F17")),
-        P(["lines", 4, "product"], "E04500", {}, Cause.LINE_INCOMPLETE, "Line 5", marks=F("F8")),
-        P(["lines"], "E04500", None, Cause.LINE_INCOMPLETE, "at least one line", marks=F("F8")),
-        P(["lines", 4, "quantity"], "E04730", None, Cause.LINE_INCOMPLETE, "Line 5", marks=F("F8")),
-        P(["lines", 4, "quantity"], "E04740", 1.234, Cause.TOO_MANY_DECIMALS, "Line 5", marks=F("F8")),
-        P(["dueDate"], "E04042", None, Cause.INVALID_DATES, "due date"),
-        P(["lines", 0, "description"], "E04042", None, Cause.LINE_INCOMPLETE, "Line 1"),
-        P(["dueDate"], "E04760", "2026-01-01", Cause.INVALID_DATES, "before"),
-        P(["references", "customerContact"], "E04800", 3, Cause.REFUSED_BY_ECONOMIC, "another customer"),
-        P(["layout"], "E03040", None, Cause.MODULE_MISSING, "module", marks=F("F10")),
-        P(["notes", "heading"], None, "x" * 251, Cause.TEXT_TOO_LONG, "251 of at most 250", marks=F("F9")),
-        P(
-            ["lines", 1, "description"], "E00500", "x" * 2501, Cause.TEXT_TOO_LONG, "Line 2", marks=F("F9")
-        ),
-        P(["notes", "heading"], None, "short", Cause.REFUSED_BY_ECONOMIC, "notes.heading"),
-        P(["layout"], "E06000", 3, Cause.REFUSED_BY_ECONOMIC, "layout, E06000"),
-        P(["lines", 3, "unit"], "E99999", 3, Cause.REFUSED_BY_ECONOMIC, "lines[3].unit, E99999"),
-    ],
-)  # fmt: skip
-def test_code_and_property_decide_the_cause(
-    path: list[str | int], code: str | None, value: Any, cause: Cause, said: str
-) -> None:
-    problem = refusal(at(path, code, value))
-    assert problem.cause is cause
-    assert said in problem.user_message
-    assert problem.user_message[0].isupper() or problem.user_message.startswith("e-conomic")
-    assert problem.user_message.endswith(".")
-    assert len(problem.remedy) > 20
-    assert problem.fields
-    assert "Noget er galt" not in problem.model_dump_json()
-    assert problem.economic is not None
-    assert problem.economic.log_id == "9-CPH"
 
 
 @pytest.mark.parametrize(
@@ -200,9 +100,59 @@ def test_any_other_403_means_that_access_does_not_reach_there(body: bytes) -> No
     assert "superuser" in problem.remedy
 
 
-@pytest.mark.parametrize("code", ["PayloadChanged", "URLChanged"])
-def test_a_key_used_for_something_else_is_ours_to_look_into(code: str) -> None:
-    assert refusal({"message": "m", "errorCode": code, "httpStatusCode": 400}).cause is Cause.INTERNAL_ERROR
+@pytest.mark.requirement("B1", "F13")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"message":"m","errorCode":"PayloadChanged","httpStatusCode":400}',
+        b'{"message":"m","errorCode":"URLChanged","httpStatusCode":400}',
+        b'{"title":"t","status":400,"errorCode":"InvalidInput","errors":[{"message":"m","errorCode":"PayloadChanged"}]}',
+    ],
+)
+def test_a_key_used_for_something_else_means_that_something_was_sent_and_must_be_looked_up(body: bytes) -> None:
+    error = error_for(400, {}, body, "creating the draft", now=NOW, write=True)
+    assert isinstance(error, OutcomeUnknown)
+    assert "no clear answer" in error.problem.user_message
+    assert not error.problem.final
+    assert refusal(body, write=False).cause is Cause.REFUSED_BY_ECONOMIC, "a read has no key"
+
+
+@pytest.mark.requirement("F12")
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"Retry-After": "30"}, "Paused, resumes at about 12:00 UTC."),
+        ({"Retry-After": "3600"}, "Paused, resumes at about 13:00 UTC."),
+        ({}, "Paused for a moment."),
+        ({"Retry-After": "x"}, "Paused for a moment."),
+    ],
+)
+def test_a_rate_limit_says_when_work_goes_on_if_that_is_known(headers: dict[str, str], said: str) -> None:
+    error = error_for(429, headers, b"", "reading", now=NOW)
+    assert isinstance(error, RateLimited)
+    assert error.problem.user_message == f"e-conomic asks Pike to slow down. {said}"
+    assert not error.problem.final
+
+
+def test_the_time_is_said_in_utc_whatever_zone_the_clock_has() -> None:
+    copenhagen = NOW.astimezone(timezone(timedelta(hours=1)))
+    error = error_for(429, {"Retry-After": "60"}, b"", "reading", now=copenhagen)
+    assert "12:01 UTC" in error.problem.user_message
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "told"),
+    [
+        ({"X-RequestId": "0HN:7-a|b.c_d"}, b"<html>", ", requestId 0HN:7-a|b.c_d"),
+        ({"X-RequestId": "r" * 150}, b"", ", requestId " + "r" * 100),
+        ({"X-RequestId": "two words\r\nmore"}, b"", ""),
+        ({"X-RequestId": "\u0661"}, b"", ""),
+        ({}, b"", ""),
+        ({"X-RequestId": "r-1"}, b'{"message":"m","logId":"9-CPH"}', ", logId 9-CPH"),
+    ],
+)
+def test_engineers_are_told_what_support_finds_the_call_by(headers: dict[str, str], body: bytes, told: str) -> None:
+    assert str(error_for(502, headers, body, "it", now=NOW)) == f"it: HTTP 502{told}"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +161,7 @@ def test_a_key_used_for_something_else_is_ours_to_look_into(code: str) -> None:
      (409, b'{"errorCode":"UpdateConflict","message":"m"}'), (418, b'{"message":"m"}'), (408, b""), (302, b"")],
 )  # fmt: skip
 def test_what_is_no_answer_of_e_conomics_is_unavailable(status: int, body: bytes) -> None:
-    assert isinstance(error_for(status, {}, body, "it"), Unavailable)
+    assert isinstance(error_for(status, {}, body, "it", now=NOW), Unavailable)
 
 
 @pytest.mark.parametrize(

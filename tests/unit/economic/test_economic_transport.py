@@ -186,6 +186,8 @@ async def test_a_429_that_asks_for_long_or_for_nothing_is_handed_up_at_once(
         await api.get_self()
     assert caught.value.retry_after_s == asked
     assert caught.value.problem.cause is Cause.RATE_LIMITED
+    resumes = "resumes at about 12:17 UTC" if asked else "Paused for a moment"  # the clock stands at 12:16:40
+    assert resumes in caught.value.problem.user_message
     assert len(stub.seen) == 1
     assert clock.sleeps == []
 

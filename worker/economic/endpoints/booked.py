@@ -4,15 +4,24 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import date
 
 from schemas.invoice import BookedTotals, EconomicBooked
+from schemas.problem import Cause
 from worker.economic import filters
+from worker.economic.cause_table import DRAFT_MAY_BE_BOOKED
 from worker.economic.endpoints.calls import PAGE_SIZE, Listing, or_none, parts
 from worker.economic.endpoints.lines import BOOKED_LINES, LineCalls, LinesByNumber, within
 from worker.economic.keys import path_key
 from worker.economic.paging import Asked, Page
 from worker.economic.sentences import unavailable
+from worker.errors import Refused
 
 BOOKED = Listing("/invoices/booked", EconomicBooked, lambda b: b.number, "booked invoices", "bookedInvoiceNumber")
 UNPAID = Listing("/invoices/unpaid", EconomicBooked, lambda b: b.number, "unpaid invoices", "bookedInvoiceNumber")
+
+_NO_DRAFT = {
+    "cause": Cause.DRAFT_DELETED,
+    "user_message": "The draft of this invoice does not exist in e-conomic: it was deleted there, or booked already.",
+    "remedy": DRAFT_MAY_BE_BOOKED,
+}
 
 
 class BookedCalls(LineCalls):
@@ -95,10 +104,19 @@ class BookedCalls(LineCalls):
         return await self._one("/invoices/totals/booked", BookedTotals, "the totals of booked invoices", "totals")
 
     async def book_draft(self, body: bytes, idempotency_key: str) -> EconomicBooked:
-        """Book a draft. Cannot be undone. Raises ``OutcomeUnknown`` when the answer was lost."""
-        return await self._write(
-            "/invoices/booked", body, idempotency_key, EconomicBooked, "booking the draft", "booked"
-        )
+        """Book a draft. Cannot be undone.
+
+        Raises ``OutcomeUnknown`` when the answer was lost, ``Refused`` (draft deleted) when there is no such draft: it
+        was deleted, or somebody booked it.
+        """
+        try:
+            return await self._write(
+                "/invoices/booked", body, idempotency_key, EconomicBooked, "booking the draft", "booked"
+            )
+        except Refused as exc:
+            if exc.problem.cause is not Cause.NOT_FOUND:
+                raise
+            raise Refused(exc.problem.model_copy(update=_NO_DRAFT), str(exc)) from None
 
 
 def _last_number(page: Page[EconomicBooked], after_number: int) -> int:

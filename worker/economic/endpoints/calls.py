@@ -148,7 +148,8 @@ class Calls:
             body = await self._transport.request(call, self._grant)
             parsed = parse_cursor(body, listing.model, listing.key, listing.name)
             cursor = parsed.cursor
-            if cursor is not None and cursor in seen:
+            if cursor is not None and (cursor in seen or not parsed.count):
+                # a cursor is the key of the next record, so there is a record to every cursor
                 raise unavailable(f"{listing.name}: the list goes in circles")
             yield parsed, fetched_at
             if cursor is None:

@@ -15,6 +15,7 @@ CUSTOMERS_API = "/customersapi/v3.1.0"
 """Versions are part of OpenAPI addresses; pinned to the one whose document the model was made from."""
 
 _COUNTRY_LETTERS = 2
+_DANISH_DIGITS = 8
 
 
 class _LegacyContact(EconomicIn):
@@ -92,9 +93,9 @@ class CustomerCalls(Calls):
     ) -> list[EconomicCustomer]:
         """Customers by exactly one of the three, compared as a whole and without regard to case.
 
-        A VAT number is looked for in both fields that may hold one, with and without its country prefix; the fields
-        are free text (``DK12345678``, ``12 34 56 78``), so callers compare it normalised. An e-mail address is found
-        among several in the field. Raises ValueError unless exactly one is given; nothing but spaces finds nothing.
+        A VAT number is looked for in both fields that may hold one, in the spellings that people use (``DK12345678``,
+        ``12 34 56 78``): the fields are free text, so callers compare it normalised. An e-mail address is found among
+        several in the field. Raises ValueError unless exactly one is given; nothing but spaces finds nothing.
         """
         given = [value for value in (vat_number, email, name) if value is not None]
         if len(given) != 1:
@@ -121,11 +122,23 @@ class CustomerCalls(Calls):
 
 
 def _vat_forms(vat_number: str) -> list[str]:
-    """Return the spellings to look for: as given, without separators, without and (Danish) with a country prefix."""
+    """Return the spellings to look for: as given, then those that people use for the same number.
+
+    The service compares whole texts, so ``DK 12345678`` is not found by ``12345678``; a customer that is missed for a
+    blank would be created a second time.
+    """
     plain = "".join(character for character in vat_number.upper() if character.isalnum())
-    prefixed = plain[:_COUNTRY_LETTERS].isalpha() and plain[_COUNTRY_LETTERS:].isdigit()
-    bare = plain[_COUNTRY_LETTERS:] if prefixed else plain
-    forms = [vat_number, plain, bare]
-    if not prefixed and bare.isdigit():
-        forms.append(f"DK{bare}")
+    letters, digits = _split(plain)
+    forms = [vat_number.strip(), plain]
+    if digits:
+        country = letters if len(letters) == _COUNTRY_LETTERS else "DK"
+        grouped = " ".join(digits[start : start + 2] for start in range(0, len(digits), 2))
+        forms += [digits, f"{country}{digits}", f"{country} {digits}", f"{country}-{digits}"]
+        forms += [grouped, f"{country} {grouped}"] if len(digits) == _DANISH_DIGITS else []
     return [form for form in dict.fromkeys(forms) if form]
+
+
+def _split(plain: str) -> tuple[str, str]:
+    """Return the letters before a number (``DK``, ``CVR``) and its digits, none when it has letters elsewhere."""
+    digits = plain.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    return (plain[: len(plain) - len(digits)], digits) if digits.isascii() and digits.isdigit() else ("", "")
