@@ -97,7 +97,7 @@ class Exchange:
         await world.wait(f"connecting for {self._method} {self._path}", 0.001, 0.02)
         if fault == "refused connection":
             raise aiohttp.ClientConnectionError("refused")
-        self._progress.sent = True
+        self._progress.set_out()
         reply: asyncio.Future[Answer | None] = world.loop.create_future()
         world.trace("request", self._method, self._path, f"[{fault}]" if fault else "")
         world.outside(world.loop.create_task, self._serve(fault, reply))

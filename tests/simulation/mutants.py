@@ -1,13 +1,28 @@
-"""The guards, each broken on purpose: the simulation is only worth something if it finds what is missing."""
+"""The guards, each broken on purpose: the simulation is only worth something if it finds what is missing.
+
+``seed`` is one that finds it fast. Some guards have another behind them, and only both together let something through:
+a key used after its hour does harm where the look-up in front of it is no longer true, that is in a process that was
+stopped in between.
+"""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
 from tests.simulation import statements
 from tests.simulation.tables import Row, Transaction
+from worker.economic import transport
 from worker.handlers.pushing import ledger
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """What is broken, and a seed that shows it."""
+
+    seed: int
+    breaks: tuple[Callable[[], AbstractContextManager[Any]], ...]
 
 
 async def _nothing_found(_write: Any) -> None:
@@ -19,11 +34,23 @@ def _whoever_comes(tx: Transaction, source: str, event_id: str, _fence: int) -> 
     return tx.get(statements.INBOX, (source, event_id))
 
 
-MUTANTS: dict[str, Callable[[], Any]] = {
-    "no look-up": lambda: mock.patch.object(ledger, "_looked_up", _nothing_found),
-    "no fence": lambda: mock.patch.object(statements, "_fenced", _whoever_comes),
-    "key after its hour": lambda: mock.patch.object(ledger, "KEY_LIFE_S", 1e9),
-    "no settling": lambda: mock.patch.object(ledger, "SETTLE_S", 0.0),
+def _set(where: object, name: str, value: object) -> Callable[[], AbstractContextManager[Any]]:
+    return lambda: mock.patch.object(where, name, value)
+
+
+def _leave(progress: Any) -> None:
+    progress.sent = True
+
+
+_NO_LOOK_UP = _set(ledger, "_looked_up", _nothing_found)
+
+MUTANTS: dict[str, Mutant] = {
+    "no look-up": Mutant(5, (_NO_LOOK_UP,)),
+    "no fence": Mutant(2, (_set(statements, "_fenced", _whoever_comes),)),
+    "key after its hour": Mutant(1, (_set(ledger, "KEY_LIFE_S", 1e9), _NO_LOOK_UP)),
+    "key not used": Mutant(1, (_set(ledger, "KEY_LIFE_S", 0.0),)),
+    "stopped on the way": Mutant(1, (_set(transport._Progress, "set_out", _leave),)),
+    "stopped before": Mutant(1, (_set(ledger, "SEND_WITHIN_S", 1e9),)),
 }
 
 
@@ -31,6 +58,6 @@ MUTANTS: dict[str, Callable[[], Any]] = {
 def mutated(name: str) -> Iterator[None]:
     """Break one guard, by name, while the block runs; an empty name breaks none."""
     with ExitStack() as stack:
-        if name:
-            stack.enter_context(MUTANTS[name]())
+        for breaks in MUTANTS[name].breaks if name else ():
+            stack.enter_context(breaks())
         yield
