@@ -15,6 +15,8 @@ from tests.simulation.world import SimClock, World
 from worker.economic.client import EconomicClient
 
 ATTEMPT_TIMEOUT_S = 30.0
+REUSED = 0.7
+"""Share of requests that find an open connection: they leave without a single ``await`` in between."""
 
 NO_EFFECT = ("refused connection", "dropped before", "hangs before", "500 before", "503", "429", "429 bare", "html 502")
 EFFECT = ("dropped after", "hangs after", "slow", "500 after", "html 200", "truncated", "cut body", "error in 200")
@@ -94,7 +96,8 @@ class Exchange:
     async def __aenter__(self) -> "Exchange":
         world = self._world
         fault = self._fault()
-        await world.wait(f"connecting for {self._method} {self._path}", 0.001, 0.02)
+        if world.rng.random() >= REUSED:
+            await world.wait(f"connecting for {self._method} {self._path}", 0.001, 0.02)
         if fault == "refused connection":
             raise aiohttp.ClientConnectionError("refused")
         self._progress.set_out()

@@ -12,7 +12,9 @@ REFUSED = "economic.change.refused"
 
 
 def settled(cluster: Cluster) -> bool:
-    """Whether nothing is left to do."""
+    """Whether nothing is left to do, and nobody is left who may wake up and do it again."""
+    if any(process.paused and process.alive for process in cluster.processes):
+        return False
     tables = cluster.postgres.tables
     open_events = any(row["state"] not in ("done", "dead") for row in tables.rows("inbox"))
     return not open_events and not tables.rows("outbox") and cluster.broker.idle()

@@ -5,7 +5,7 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from unittest import mock
 
@@ -41,11 +41,16 @@ class Result:
     trace: list[str] = field(default_factory=list)
 
 
-def simulate(seed: int, *, tracing: bool = False) -> Result:
-    """Run a seed. Never raises for what the worker does wrong: that is in ``violations``."""
+def simulate(
+    seed: int, *, tracing: bool = False, scenario: Scenario | None = None, ambush: Mapping[str, float] | None = None
+) -> Result:
+    """Run a seed. Never raises for what the worker does wrong: that is in ``violations``.
+
+    ``scenario`` takes the place of the one the seed draws; ``ambush`` stops a process at a wait (see ``World``).
+    """
     began = time.perf_counter()
-    scenario = draw(seed)
-    world = World(seed, scenario.odds, tracing)
+    scenario = scenario or draw(seed)
+    world = World(seed, scenario.odds, tracing, ambush=dict(ambush or {}))
     with world.seeded(), _quiet(), mock.patch.object(relay, "POLL_S", POLL_S):
         cluster = Cluster(world, scenario)
         try:
@@ -58,9 +63,7 @@ def simulate(seed: int, *, tracing: bool = False) -> Result:
             world.violated(f"{problem.get('message')}: {error!r}")
     made = sum(len(agreement.made) for agreement in cluster.economic.agreements)
     real_s = time.perf_counter() - began
-    return Result(
-        seed, world.violations, world.faults, len(scenario.messages), made, ended, real_s, world.lines
-    )  # fmt: skip
+    return Result(seed, world.violations, world.faults, len(scenario.messages), made, ended, real_s, world.lines)
 
 
 async def _story(cluster: Cluster) -> None:

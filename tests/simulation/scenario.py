@@ -82,6 +82,12 @@ def draw(seed: int) -> Scenario:
     )
 
 
+def one_invoice() -> Scenario:
+    """Return one invoice, two workers and fair weather: the stage for an ambush."""
+    message = _invoice("invoice-0", 1.0, "ws-1", UUID(int=1), UUID(int=2), False)
+    return Scenario(0, Odds(), 2, 1, 1, ("draft",), SHORT_LADDER, (message,), (), 60.0)
+
+
 def _messages(rng: random.Random, workspaces: int) -> list[Published]:
     found: list[Published] = []
     customers = [UUID(int=rng.getrandbits(128), version=4) for _ in range(2)]

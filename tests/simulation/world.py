@@ -47,6 +47,8 @@ class World:
     violations: list[str] = field(default_factory=list)
     faults: dict[str, int] = field(default_factory=dict)
     database_offset_s: float = 0.0
+    ambush: dict[str, float] = field(default_factory=dict)
+    """Pauses laid by hand: the first process that comes to this wait is stopped for so many seconds."""
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -88,9 +90,11 @@ class World:
     async def wait(self, what: str, shortest_s: float, longest_s: float) -> None:
         """Wait as an adapter does for the other side. A process may die or stop here, as at every ``await``."""
         process = PROCESS.get()
+        if process is not None and process.name.startswith("w") and what in self.ambush:
+            self._stop(process, what, self.ambush.pop(what))
         if process is not None and self.faulty:
             drawn = self.rng.random()
-            if "POST" in what:
+            if "POST" in what or "checkpoint" in what:
                 drawn /= WRITES_WEIGH
             if drawn < self.odds.crash:
                 self.crash(process, what)
@@ -113,7 +117,9 @@ class World:
         if process.paused or not process.alive:
             return
         low, high = self.rng.choices(((5, 70), (80, 600), (3700, 5000)), weights=(4, 6, self.odds.hours))[0]
-        length = self.rng.uniform(low, high)
+        self._stop(process, where, self.rng.uniform(low, high))
+
+    def _stop(self, process: Process, where: str, length: float) -> None:
         process.paused = True
         self.count("pause past the lease" if length > 75 else "pause")
         self.trace("PAUSE", f"{length:.0f} s", where)

@@ -320,7 +320,11 @@ async def test_a_write_that_found_no_free_connection_is_unavailable(stub: Stub, 
     api = await api_of(client)
     assert client._session is not None
     taken = asyncio.create_task(
-        client._session.get(f"{stub.url}/taken", timeout=aiohttp.ClientTimeout(), trace_request_ctx=SimpleNamespace())
+        client._session.get(
+            f"{stub.url}/taken",
+            timeout=aiohttp.ClientTimeout(),
+            trace_request_ctx=SimpleNamespace(set_out=lambda: None),
+        )
     )
     await eventually(lambda: stub.seen)
     with pytest.raises(Unavailable, match="nothing was sent"):
