@@ -21,7 +21,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the first seed; the runs take it and those after it")
     parser.add_argument("--trace", action="store_true", help="print every step; for one run")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes; 1 runs in this one")
-    parser.add_argument("--break", dest="broken", default="", help="break a guard on purpose: see tests/simulation/mutants.py")
+    parser.add_argument(
+        "--break", dest="broken", default="", help="break a guard on purpose: see tests/simulation/mutants.py"
+    )
     parser.add_argument("--stop", action="store_true", help="stop at the first failure")
     options = parser.parse_args()
     began = time.perf_counter()
@@ -40,9 +42,7 @@ def main() -> int:
                 break
     seconds = time.perf_counter() - began
     print(", ".join(f"{kind} {count}" for kind, count in sorted(faults.items())) or "no faults")
-    print(
-        f"{done} runs, {events} events, {failed} failed, {seconds:.1f} s, {done / seconds * 60:.0f} runs/minute"
-    )
+    print(f"{done} runs, {events} events, {failed} failed, {seconds:.1f} s, {done / seconds * 60:.0f} runs/minute")
     if failed:
         print("replay one with: python -m tests.simulation --runs 1 --trace --seed N")
     return 1 if failed else 0

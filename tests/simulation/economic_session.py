@@ -79,9 +79,7 @@ class Session:
 class Exchange:
     """One request and its answer."""
 
-    def __init__(
-        self, world: World, economic: FakeEconomic, method: str, url: str, options: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, world: World, economic: FakeEconomic, method: str, url: str, options: Mapping[str, Any]) -> None:
         self._world, self._economic = world, economic
         self._method, self._url = method, url
         self._headers: dict[str, str] = options["headers"]

@@ -63,9 +63,7 @@ def _answers(cluster: Cluster) -> dict[str, Counter[str]]:
     return found
 
 
-def _answered_once(
-    cluster: Cluster, message: Published, state: str, outcome: str | None, heard: Counter[str]
-) -> None:
+def _answered_once(cluster: Cluster, message: Published, state: str, outcome: str | None, heard: Counter[str]) -> None:
     if message.kind == "invoice":
         expected = Counter({SYNCED if state == "done" else FAILED: 1})
     else:

@@ -181,4 +181,3 @@ class SimLoop(asyncio.AbstractEventLoop):
 
 async def _closing(generator: AsyncGenerator[Any, Any]) -> None:
     await generator.aclose()
-

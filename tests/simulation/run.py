@@ -129,7 +129,9 @@ async def _away(cluster: Cluster, outage: Outage) -> None:
 def _quiet() -> Iterator[None]:
     """No logs, and no collection of garbage in the middle of a run: it would run code at a time of its own."""
     before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL), cache_logger_on_first_use=False)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL), cache_logger_on_first_use=False
+    )
     collecting = gc.isenabled()
     gc.disable()
     try:

@@ -304,7 +304,9 @@ CONNECTIONS = "connections"
 LETTERS = "dead_letters"
 
 
-@statement("booking, on_missing_product, on_missing_customer, defaults, problem, grant_version from economic.connections")
+@statement(
+    "booking, on_missing_product, on_missing_customer, defaults, problem, grant_version from economic.connections"
+)
 def find_connection(tx: Transaction, *workspace: str) -> list[Row]:
     return [row for key, row in sorted(tx.rows(CONNECTIONS), key=str) if not workspace or key == workspace[0]]
 
@@ -363,7 +365,6 @@ def insert_letter(tx: Transaction, *values: Any) -> list[Row]:
     row = dict(zip(names, values, strict=True))
     tx.put(LETTERS, row["id"], {**row, "state": "open", "received_at": row["received_at"] or tx.now})
     return []
-
 
 
 @statement("insert into economic.audit")

@@ -96,7 +96,9 @@ async def test_a_parked_event_goes_on_waiting_for_its_reconnect(bench: Bench) ->
 
 
 async def test_an_unreadable_message_is_kept_once(bench: Bench) -> None:
-    broken = b'{"specversion": "1.0", "id": "e9", "source": "/pike", "type": "pike.invoice.updated", "workspaceid": "ws"}'
+    broken = (
+        b'{"specversion": "1.0", "id": "e9", "source": "/pike", "type": "pike.invoice.updated", "workspaceid": "ws"}'
+    )
     for _ in range(2):
         await bench.janitor.keep_dead(delivery(broken), DEATH)
     assert bench.answers == ["economic.change.refused"]

@@ -36,7 +36,12 @@ def test_the_same_seed_gives_the_same_trace_in_another_process_too() -> None:
     command = [sys.executable, "-m", "tests.simulation", "--runs", "1", "--seed", "5", "--trace"]
     for hash_seed in ("1", "2"):
         ran = subprocess.run(
-            command, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert ran.stdout.splitlines()[1:-1] == here
 
