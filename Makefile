@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed-$(shell pwd -P | cksum | cut -d ' ' -f 1)
 # Empty means everything. Example: make test ARGS="tests/unit -x"
 ARGS ?=
 
-.PHONY: help demo dev test chaos check requirements lock
+.PHONY: help demo dev test chaos bench check requirements lock
 
 help: ## List the commands (this is the default)
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,14 @@ test: $(STAMP) ## Run every test; ARGS="tests/unit -x" narrows it
 
 chaos: $(STAMP) ## Kill, restart and spoil everything for minutes, then count; ARGS="--events 300 --seconds 30" shortens it
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+bench: $(STAMP) .venv-peers/.installed ## Measure the event path beside FastStream, Celery and bare aio-pika; ARGS="--rounds 1"
+	@$(BIN)/python -m tests.benchmarks.events.run $(ARGS)
+
+.venv-peers/.installed: tests/benchmarks/peers.txt
+	@$(BIN)/python -m venv --clear .venv-peers
+	@.venv-peers/bin/pip install --quiet --disable-pip-version-check -r tests/benchmarks/peers.txt
+	@touch $@
 
 check: $(STAMP) ## Format, lint, types, import contracts, and that requirements.lock is current
 	@echo "format"; $(BIN)/ruff format --check --quiet . || { echo "  to repair: $(BIN)/ruff format ."; exit 1; }

@@ -38,7 +38,6 @@ from events.invoice import (
     InvoiceSynced,
     InvoiceSyncFailed,
     InvoiceUpdated,
-    OutcomeRecheck,
 )
 from events.product import ProductUpdated
 from events.records import ChangeRefused, RecordsChanged
@@ -54,7 +53,6 @@ _READ: Final[tuple[type[Incoming], ...]] = (
     ProductUpdated,
     DisconnectRequested,
     ImportContinue,
-    OutcomeRecheck,
 )
 
 _WRITTEN: Final[tuple[type[Outgoing], ...]] = (
@@ -80,7 +78,7 @@ _WRITTEN: Final[tuple[type[Outgoing], ...]] = (
 EVENTS: Final[Mapping[str, type[EventData]]] = MappingProxyType({event.TYPE: event for event in (*_READ, *_WRITTEN)})
 """Type → class of its body."""
 
-INTERNAL: Final[frozenset[str]] = frozenset({ImportContinue.TYPE, OutcomeRecheck.TYPE})
+INTERNAL: Final[frozenset[str]] = frozenset({ImportContinue.TYPE})
 """Types that the worker sends to itself."""
 
 CONSUMED: Final[frozenset[str]] = frozenset(event.TYPE for event in _READ)
@@ -125,7 +123,6 @@ __all__ = [
     "InvoiceSyncFailed",
     "InvoiceSynced",
     "InvoiceUpdated",
-    "OutcomeRecheck",
     "Outgoing",
     "ProductUpdated",
     "RecordsChanged",

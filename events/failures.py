@@ -24,7 +24,7 @@ failure_of: Mapping[type[EventData], type[Outgoing]] = MappingProxyType(
         DisconnectRequested: ChangeRefused,
     }
 )
-"""Request → the event that says it failed. ``OutcomeRecheck`` has none: its invoice stays ``outcome_unknown``."""
+"""Request → the event that says it failed."""
 
 
 def failed_event(request: type[EventData], event_id: str, data: EventData | None, problem: Problem) -> Outgoing | None:

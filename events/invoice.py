@@ -3,7 +3,15 @@
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from events.envelope import Incoming, Outgoing
 from events.fields import AmountIn, PlainDate, PlainJson
@@ -53,6 +61,15 @@ class CreatedInvoice(RequestedInvoice):
     project_id: Annotated[str, StringConstraints(max_length=200)] | None = None
     lines: Annotated[tuple[CreatedLine, ...], Field(min_length=1, max_length=MAX_LINES)]
 
+    @field_validator("lines")
+    @classmethod
+    def _each_line_once(cls, lines: tuple[CreatedLine, ...]) -> tuple[CreatedLine, ...]:
+        ids = [line.id for line in lines]
+        twice = next((position for position, id_ in enumerate(ids) if id_ in ids[:position]), None)
+        if twice is not None:
+            raise ValueError(f"line {twice + 1} has the same id as line {ids.index(ids[twice]) + 1}")
+        return lines
+
 
 class CreatedCustomer(LocalCustomer):
     """A customer that Pike made just now, sent along with its first invoice; unknown fields are ignored."""
@@ -93,14 +110,6 @@ class InvoiceUpdated(Incoming):
 
     id: UUID
     changes: dict[str, PlainJson]
-
-
-class OutcomeRecheck(Incoming):
-    """Internal: look again whether an invoice whose creation went unanswered is in e-conomic (F13)."""
-
-    TYPE: ClassVar[str] = "pike-economic.outcome.recheck"
-
-    invoice_id: UUID
 
 
 class InvoiceSynced(Outgoing):

@@ -11,7 +11,7 @@ from worker.broker.delivery import Lane
 from worker.broker.topology import Topology, build_topology
 from worker.clock import Clock, SystemClock
 from worker.economic.client import EconomicClient
-from worker.errors import SchemaMismatch
+from worker.errors import SchemaMismatch, SettingsError
 from worker.handlers import handlers
 from worker.runtime.dispatch import Dispatcher
 from worker.runtime.janitor import Janitor
@@ -40,8 +40,11 @@ def make_database(settings: Settings, max_size: int = 10) -> Database:
 
 
 def make_vault(settings: Settings) -> Vault:
-    """Return the vault. Raises ``SettingsError`` naming the bad key entry."""
-    return Vault.parse(settings.encryption_keys.get_secret_value())
+    """Return the vault. Raises ``SettingsError`` naming the setting and the bad key entry."""
+    try:
+        return Vault.parse(settings.encryption_keys.get_secret_value())
+    except SettingsError as exc:
+        raise SettingsError(f"PIKE_ECONOMIC_ENCRYPTION_KEYS is not usable: {exc}") from None
 
 
 def make_client(settings: Settings, clock: Clock) -> EconomicClient:

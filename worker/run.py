@@ -17,7 +17,7 @@ from worker.broker.delivery import Lane
 from worker.broker.topology import EVENTS_EXCHANGE, INTERNAL_EXCHANGE
 from worker.clock import Clock
 from worker.economic.endpoints import EconomicApi
-from worker.store import inbox, outbox
+from worker.store.commits import Commits, Ending
 from worker.store.connections import EconomicConnection
 from worker.store.inbox import Claim
 from worker.store.outbox import OutboxMessage, OutboxRow
@@ -105,6 +105,7 @@ class Run:
     event: Envelope[Any]
     claim: Claim
     database: Database
+    commits: Commits
     clock: Clock
     lease_s: float
     slice_s: float
@@ -143,21 +144,20 @@ class Run:
     @asynccontextmanager
     async def checkpoint(self) -> AsyncIterator[Work]:
         """Commit progress and go on; the lease is prolonged. Raises ``FenceLost`` if another run took over."""
-        async with self.database.transaction(f"checkpoint of {self.event.type}") as connection:
-            await inbox.extend(connection, self.claim, self.lease_s)
-            work = Work(connection, self.event, self.clock)
+        async with self._transaction("checkpoint", None) as work:
             yield work
-            rows = await outbox.append(connection, work.messages)
-        self.announce(rows)
 
     @asynccontextmanager
     async def finish(self, outcome: str = "completed") -> AsyncIterator[Work]:
         """Commit the result, the outgoing events and "done" together. Raises ``FenceLost``; then nothing is written."""
-        async with self.database.transaction(f"finish of {self.event.type}") as connection:
-            work = Work(connection, self.event, self.clock)
+        async with self._transaction("finish", outcome) as work:
             yield work
-            await inbox.finish(connection, self.claim, outcome)
-            rows = await outbox.append(connection, work.messages)
         self.finished = True
         self.outcome = outcome
-        self.announce(rows)
+
+    @asynccontextmanager
+    async def _transaction(self, step: str, outcome: str | None) -> AsyncIterator[Work]:
+        async with self.commits.open(f"{step} of {self.event.type}") as part:
+            work = Work(part.connection, self.event, self.clock)
+            yield work
+            part.ending = Ending(self.claim, outcome, self.lease_s, work.messages, self.announce)

@@ -1,6 +1,8 @@
 """The walk of a pushed invoice: one draft, whatever happens on the way, and every failure in plain words."""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +12,7 @@ from e2e_kit import Launch
 from harness import WORKSPACE, Harness
 from support import eventually
 
+from worker.economic.endpoints import EconomicApi
 from worker.runtime.reconcile import reconcile
 from worker.runtime.replay import replay
 from worker.sandbox import Agreement, Sandbox
@@ -243,6 +246,58 @@ async def test_a_connection_that_books_turns_the_draft_into_one_invoice(launch: 
         (booked,) = drafts(running.agreement, request)
         stored = await row(running, request)
         assert (stored["booked_number"], stored["external_number"]) == (booked.number, str(booked.number))
+
+
+@pytest.fixture
+async def booking(launch: Launch) -> AsyncIterator[Harness]:
+    """A worker whose workspace books what it sends."""
+    async with launch() as running:
+        await running.connect(booking="book")
+        yield running
+
+
+def before_booking(monkeypatch: pytest.MonkeyPatch, act: Callable[[EconomicApi, bytes], Awaitable[Any]]) -> None:
+    """Let a person in e-conomic do something to the first draft just before it is booked."""
+    real = EconomicApi.book_draft
+    acted: list[bytes] = []
+
+    async def book_draft(self: EconomicApi, body: bytes, idempotency_key: str) -> Any:
+        if not acted:
+            acted.append(body)
+            await act(self, body)
+        return await real(self, body, idempotency_key)
+
+    monkeypatch.setattr(EconomicApi, "book_draft", book_draft)
+
+
+@pytest.mark.requirement("B1")
+async def test_a_draft_deleted_before_it_is_booked_is_said_and_made_anew_when_sent_again(
+    booking: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.handlers.pushing.ledger.SETTLE_S", 0.3)
+
+    async def delete(_api: EconomicApi, body: bytes) -> None:
+        booking.agreement.drafts.remove(json.loads(body)["draftInvoice"]["draftInvoiceNumber"])
+
+    before_booking(monkeypatch, delete)
+    request = await linked(booking)
+    answer = await booking.request(CREATED, {"invoice": request}, SYNCED, FAILED)
+    assert (answer.type, answer.data.problem.cause.value) == (FAILED, "draft_deleted")
+    again = await booking.request(CREATED, {"invoice": request}, SYNCED, FAILED)
+    assert (again.type, again.data.status.value) == (SYNCED, "booked")
+    assert len(drafts(booking.agreement, request)) == 1
+
+
+@pytest.mark.requirement("B1")
+async def test_a_draft_that_a_person_books_first_is_the_one_invoice(
+    booking: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = EconomicApi.book_draft
+    before_booking(monkeypatch, lambda api, body: real(api, body, "by hand"))
+    request = await linked(booking)
+    answer = await booking.request(CREATED, {"invoice": request}, SYNCED, FAILED)
+    assert (answer.type, answer.data.status.value) == (SYNCED, "booked")
+    assert len(drafts(booking.agreement, request)) == 1
 
 
 @pytest.mark.requirement("R14")

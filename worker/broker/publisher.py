@@ -100,7 +100,7 @@ class Publisher:
                     with broker_errors(f"publishing {what}", self._address), _refusals(what, exchange):
                         # wait=False: the confirm is awaited all the same, but not the flush of the socket, for which
                         # aiormq holds the channel's lock so that one publish would follow the other
-                        await channel.basic_publish(
+                        await channel.basic_publish(  # type: ignore[call-arg]  # the abstract class lacks ``wait``
                             body,
                             exchange=exchange,
                             routing_key=routing_key,

@@ -1,6 +1,5 @@
 """What commands print: tables and sentences for people, JSON with stable keys for programs; logs go to stderr."""
 
-import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -73,12 +72,13 @@ def command(function: Callable[P, Awaitable[int | None]]) -> Callable[P, None]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         from worker.errors import BrokerError, SchemaMismatch, SettingsError, StoreUnavailable, WithProblem
+        from worker.loop import run as run_loop
 
         async def main() -> int | None:
             return await function(*args, **kwargs)
 
         try:
-            code = asyncio.run(main())
+            code = run_loop(main())
         except (SettingsError, SchemaMismatch, StoreUnavailable, BrokerError) as exc:
             fail(_sentence(str(exc)), USAGE)
         except WithProblem as exc:

@@ -20,6 +20,7 @@ from worker.handlers.plan import Plan
 from worker.handlers.pushing.preview import preview_push
 from worker.run import Run
 from worker.store import connections, inbox, operator_audit
+from worker.store.commits import OwnTransaction
 from worker.store.crypto import Vault
 from worker.store.dead_letters import DeadLetter
 from worker.store.inbox import Claim
@@ -100,6 +101,7 @@ class DryRun:
             event=event,
             claim=Claim(event.source, event.id, _NO_FENCE, 0, 0, self.clock.now()),
             database=self.database,
+            commits=OwnTransaction(self.database),
             clock=self.clock,
             lease_s=0.0,
             slice_s=0.0,

@@ -15,21 +15,23 @@ import structlog
 from events.codec import MalformedEvent, decode
 from events.envelope import Envelope
 from schemas.problem import Cause, Problem
-from worker.broker.delivery import Ack, Delivery, PutAway, Verdict
+from worker.broker.delivery import Ack, Delivery, Lane, PutAway, Verdict
 from worker.clock import Clock
 from worker.economic.client import EconomicClient
 from worker.errors import GrantRevoked, StoreUnavailable, refused
 from worker.run import SOURCE, Handler, Run
 from worker.runtime.burial import Burial
+from worker.runtime.coalescing import Coalescer
 from worker.runtime.failures import Failures
 from worker.runtime.identity import received
 from worker.runtime.judge import Policy, judge
-from worker.runtime.lease import LEASE_S, keep_alive
+from worker.runtime.lease import LEASE_S, Leases
 from worker.runtime.tally import Tally
 from worker.store import connections, inbox
+from worker.store.commits import Commits, GroupCommit, OwnTransaction, Spoiled
 from worker.store.connections import EconomicConnection
 from worker.store.crypto import Vault
-from worker.store.inbox import Claim, FenceLost, Standing
+from worker.store.inbox import Claim, ClaimResult, FenceLost, Received, Standing
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Database
 
@@ -40,6 +42,14 @@ HELD_RETRY_S = 30.0
 
 STORE_PATIENCE_S = 20 * 60.0
 """How long a delivery is held while Postgres is away; well below RabbitMQ's acknowledgement time-out of 30 minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a claim found, and the workspace's connection as it was after the claim."""
+
+    result: ClaimResult
+    connection: EconomicConnection | None
 
 
 @dataclass(slots=True)
@@ -57,8 +67,17 @@ class Dispatcher:
     tally: Tally = field(default_factory=Tally)
     burial: Burial = field(init=False)
     failures: Failures = field(init=False)
+    leases: Leases = field(init=False)
+    _claims: Coalescer[Received, Claimed] = field(init=False)
+    _commits: Mapping[Lane, Commits] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.leases = Leases(self.database, self.clock)
+        self._claims = Coalescer(
+            self._claim_many, key=lambda event: (event.source, event.event_id), limit=100, shared=(StoreUnavailable,)
+        )
+        # a slice of an import writes a page at a time: nobody should wait for that, nor be rolled back with it
+        self._commits = {Lane.WORK: GroupCommit(self.database), Lane.BULK: OwnTransaction(self.database)}
         self.burial = Burial(self.database, self.handlers, self.clock, self.announce)
         self.failures = Failures(self.database, self.clock, self.announce, self.burial, self.policy.ladder_s[0])
 
@@ -87,7 +106,8 @@ class Dispatcher:
                 self.tally.count("dead")
             return Ack()
         structlog.contextvars.bind_contextvars(event_id=event.id, event_type=event.type, workspace=event.workspace_id)
-        result = await self._claim(delivery, event, owner)
+        claimed = await self._claims(received(delivery, event, owner))
+        result = claimed.result
         if result.standing is Standing.CONFLICT:
             await self.burial.bury_conflict(delivery, event)
             self.tally.count("dead")
@@ -97,7 +117,7 @@ class Dispatcher:
         if result.claim is None:  # done or parked: nothing to do, and nothing may be done twice
             self.tally.count("duplicate")
             return Ack()
-        verdict, outcome = await self._work(delivery, event, result.claim)
+        verdict, outcome = await self._work(delivery, event, result.claim, claimed.connection)
         self.tally.count(outcome)
         log.info(
             "delivery.done",
@@ -108,22 +128,29 @@ class Dispatcher:
         )
         return verdict
 
-    async def _claim(self, delivery: Delivery, event: Envelope[Any], owner: str) -> inbox.ClaimResult:
+    async def _claim_many(self, events: Sequence[Received]) -> list[Claimed]:
+        """Claim a batch, and read the connections it needs after that: a claim never works with an older grant."""
         async with self.database.connection("claim") as connection:
-            return await inbox.claim(connection, received(delivery, event, owner), LEASE_S)
+            results = await inbox.claim_many(connection, events, LEASE_S)
+            claimed = {event.workspace_id for event, result in zip(events, results, strict=True) if result.claim}
+            found = await connections.find_many(connection, sorted(claimed)) if claimed else {}
+        return [Claimed(result, found.get(event.workspace_id)) for event, result in zip(events, results, strict=True)]
 
-    async def _work(self, delivery: Delivery, event: Envelope[Any], claim: Claim) -> tuple[Verdict, str]:
+    async def _work(
+        self, delivery: Delivery, event: Envelope[Any], claim: Claim, connection: EconomicConnection | None
+    ) -> tuple[Verdict, str]:
         run = Run(
             event=event,
             claim=claim,
             database=self.database,
+            commits=self._commits[delivery.lane],
             clock=self.clock,
             lease_s=LEASE_S,
             slice_s=self.slice_s,
             announce=self.announce,
         )
         try:
-            return await self._handle(run)
+            return await self._handle(run, connection)
         except (StoreUnavailable, asyncio.CancelledError):
             raise
         except FenceLost:
@@ -142,7 +169,7 @@ class Dispatcher:
                 log.warning("delivery.failed", error=str(exc), cause=decision.problem.cause.value, next=decision.action)
             return await self.failures.record(delivery, run, exc, decision)
 
-    async def _handle(self, run: Run) -> tuple[Verdict, str]:
+    async def _handle(self, run: Run, connection: EconomicConnection | None) -> tuple[Verdict, str]:
         event, claim = run.event, run.claim
         handler = self.handlers.get(event.type)
         if handler is None:
@@ -150,16 +177,20 @@ class Dispatcher:
         if claim.attempts > self.policy.max_attempts + 2:
             raise _kills_the_process(claim)
         if handler.needs == "connection":
-            await self._connect(run)
-        async with asyncio.timeout(handler.time_limit_s), keep_alive(self.database, self.clock, claim):
-            await handler.handle(event, run)
+            self._connect(run, connection)
+        async with asyncio.timeout(handler.time_limit_s):
+            with self.leases.held(claim):
+                try:
+                    await handler.handle(event, run)
+                except Spoiled as exc:
+                    log.info("delivery.alone", reason=str(exc))
+                    run.commits = OwnTransaction(self.database)
+                    await handler.handle(event, run)
         if not run.finished:
             raise RuntimeError(f"the handler of {event.type} returned without finishing")
         return Ack(), run.outcome
 
-    async def _connect(self, run: Run) -> None:
-        async with run.read() as connection:
-            found = await connections.find(connection, run.workspace_id)
+    def _connect(self, run: Run, found: EconomicConnection | None) -> None:
         if found is None or found.status == "closed":
             raise _not_connected(run.workspace_id)
         run.connection = found

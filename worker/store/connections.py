@@ -1,6 +1,6 @@
 """Which workspace is connected to which agreement, with its sealed grant and its choices."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -54,6 +54,15 @@ async def find(connection: Connection, workspace_id: str) -> EconomicConnection 
         workspace_id,
     )
     return _read(row) if row else None
+
+
+async def find_many(connection: Connection, workspace_ids: Sequence[str]) -> dict[str, EconomicConnection]:
+    """Return the connections of these workspaces, in whatever state; a workspace that has none is left out."""
+    rows = await connection.fetch(
+        f"select {_COLUMNS} from economic.connections where workspace_id = any($1::text[])",  # noqa: S608
+        list(workspace_ids),
+    )
+    return {row["workspace_id"]: _read(row) for row in rows}
 
 
 async def find_all(connection: Connection) -> list[EconomicConnection]:

@@ -138,6 +138,17 @@ async def renew(
     return True
 
 
+async def expire_key(connection: Connection, agreement: int, subject_id: UUID, step: Step) -> None:
+    """Forget that the key may still be used: a repeat needs settled look-ups first, and then sends with a new one."""
+    await connection.execute(
+        """update economic.effects set first_sent_at = now() - interval '1 hour', updated_at = now()
+           where agreement_number = $1 and subject_id = $2 and step = $3 and state in ('intent', 'unknown')""",
+        agreement,
+        subject_id,
+        step,
+    )
+
+
 async def record(
     connection: Connection,
     *,

@@ -4,7 +4,8 @@ A claim is a lease. While it lasts nobody else works on the event; once it has r
 again with a higher fence, and a late writer that still holds the old fence is refused (``FenceLost``).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -54,7 +55,7 @@ class Claim:
     attempts: int
     snoozes: int
     received_at: datetime
-    history: tuple[dict[str, Any], ...] = ()
+    history: tuple[dict[str, Any], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +67,47 @@ class ClaimResult:
     lease_left_s: float = 0.0
 
 
-# One statement inserts or takes over. A finished, parked or held event is left alone and then looked at.
+# One statement inserts or takes over. Finished, parked and held events are left alone and then looked at. Rows are
+# taken in one order by every process, so that two batches cannot wait for each other.
 _CLAIM = """
 insert into economic.inbox as i
-    (source, event_id, type, workspace_id, lane, body, body_hash, content_type, headers, state, attempts, fence, lease_until,
-     owner)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'running', 1, 1, now() + make_interval(secs => $10), $11)
+    (source, event_id, type, workspace_id, lane, body, body_hash, content_type, headers, owner, state, attempts, fence,
+     lease_until)
+select t.*, 'running', 1, 1, now() + make_interval(secs => $11)
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bytea[], $8::text[],
+            $9::jsonb[], $10::text[])
+     as t(source, event_id, type, workspace_id, lane, body, body_hash, content_type, headers, owner)
+order by t.source, t.event_id
 on conflict (source, event_id) do update
 set state = 'running', fence = i.fence + 1, updated_at = now(), owner = excluded.owner,
     attempts = i.attempts + (i.state = 'waiting' or i.owner is distinct from excluded.owner)::int,
-    lease_until = now() + make_interval(secs => $10)
+    lease_until = now() + make_interval(secs => $11)
 where i.body_hash = excluded.body_hash
   and (i.state = 'waiting'
        or (i.state = 'running' and (i.lease_until < now() or i.owner = excluded.owner)))
-returning fence, attempts, snoozes, received_at, history
+returning source, event_id, fence, attempts, snoozes, received_at, history
 """
 
 _LOOK = """
-select state, body_hash = $3 as same, greatest(extract(epoch from lease_until - now()), 0)::float8 as lease_left_s
-from economic.inbox where source = $1 and event_id = $2
+select i.source, i.event_id, i.state, i.body_hash = t.body_hash as same,
+       greatest(extract(epoch from i.lease_until - now()), 0)::float8 as lease_left_s
+from economic.inbox i
+join unnest($1::text[], $2::text[], $3::bytea[]) as t(source, event_id, body_hash) using (source, event_id)
 """
 
 _FINISH = """
-update economic.inbox
-set state = 'done', outcome = $4, body = null, lease_until = null, finished_at = now(), updated_at = now()
-where source = $1 and event_id = $2 and fence = $3 and state = 'running'
-returning 1
+update economic.inbox i
+set state = 'done', outcome = t.outcome, body = null, lease_until = null, finished_at = now(), updated_at = now()
+from unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) as t(source, event_id, fence, outcome)
+where i.source = t.source and i.event_id = t.event_id and i.fence = t.fence and i.state = 'running'
+returning i.source, i.event_id
 """
 
 _EXTEND = """
-update economic.inbox set lease_until = now() + make_interval(secs => $4), updated_at = now()
-where source = $1 and event_id = $2 and fence = $3 and state = 'running'
-returning 1
+update economic.inbox i set lease_until = now() + make_interval(secs => t.lease_s), updated_at = now()
+from unnest($1::text[], $2::text[], $3::bigint[], $4::float8[]) as t(source, event_id, fence, lease_s)
+where i.source = t.source and i.event_id = t.event_id and i.fence = t.fence and i.state = 'running'
+returning i.source, i.event_id
 """
 
 _PUT_BACK = """
@@ -133,37 +143,42 @@ returning 1
 
 async def claim(connection: Connection, event: Received, lease_s: float) -> ClaimResult:
     """Insert or take over the event. One statement when the claim succeeds, one more to say why it does not."""
-    row = await connection.fetchrow(
-        _CLAIM,
-        event.source,
-        event.event_id,
-        event.type,
-        event.workspace_id,
-        event.lane,
-        event.body,
-        event.body_hash,
-        event.content_type,
-        event.headers,
-        lease_s,
-        event.owner,
-    )
-    if row is not None:
-        return ClaimResult(
-            Standing.CLAIMED,
-            Claim(
-                event.source,
-                event.event_id,
-                row["fence"],
-                row["attempts"],
-                row["snoozes"],
-                row["received_at"],
-                tuple(row["history"]),
-            ),
+    return (await claim_many(connection, [event], lease_s))[0]
+
+
+async def claim_many(connection: Connection, events: Sequence[Received], lease_s: float) -> list[ClaimResult]:
+    """Claim several events, each for itself, in one statement; no two may have the same identity."""
+    columns = zip(*(_row(event) for event in events), strict=True)
+    rows = await connection.fetch(_CLAIM, *(list(column) for column in columns), lease_s)
+    claimed = {(row["source"], row["event_id"]): _claimed(row) for row in rows}
+    missed = [event for event in events if (event.source, event.event_id) not in claimed]
+    if missed:
+        seen = await connection.fetch(
+            _LOOK, [e.source for e in missed], [e.event_id for e in missed], [e.body_hash for e in missed]
         )
-    seen = await connection.fetchrow(_LOOK, event.source, event.event_id, event.body_hash)
-    if seen is None:  # pruned between the two statements
-        return ClaimResult(Standing.HELD, lease_left_s=1.0)
-    return ClaimResult(_standing(seen["state"], seen["same"]), lease_left_s=seen["lease_left_s"] or 0.0)
+        claimed |= {
+            (row["source"], row["event_id"]): ClaimResult(
+                _standing(row["state"], row["same"]), lease_left_s=row["lease_left_s"] or 0.0
+            )
+            for row in seen
+        }
+    pruned = ClaimResult(Standing.HELD, lease_left_s=1.0)  # gone between the two statements
+    return [claimed.get((event.source, event.event_id), pruned) for event in events]
+
+
+def _row(event: Received) -> tuple[Any, ...]:
+    return (
+        event.source, event.event_id, event.type, event.workspace_id, event.lane, event.body, event.body_hash,
+        event.content_type, event.headers, event.owner,
+    )  # fmt: skip
+
+
+def _claimed(row: Any) -> ClaimResult:
+    claim = Claim(
+        row["source"], row["event_id"], row["fence"], row["attempts"], row["snoozes"], row["received_at"],
+        tuple(row["history"]),
+    )  # fmt: skip
+    return ClaimResult(Standing.CLAIMED, claim)
 
 
 def _standing(state: str, same: bool) -> Standing:
@@ -176,12 +191,24 @@ def _standing(state: str, same: bool) -> Standing:
 
 async def finish(connection: Connection, claim: Claim, outcome: str) -> None:
     """Mark the event done. Raises ``FenceLost`` when this run no longer owns it."""
-    await _fenced(connection, _FINISH, claim, outcome)
+    if await finish_many(connection, [(claim, outcome)]):
+        raise fence_lost(claim)
+
+
+async def finish_many(connection: Connection, ends: Sequence[tuple[Claim, str]]) -> set[Claim]:
+    """Mark events done, each with its outcome; returns the claims that are no longer valid (nothing was written)."""
+    return await _each(connection, _FINISH, ends)
 
 
 async def extend(connection: Connection, claim: Claim, lease_s: float) -> None:
     """Prolong the lease, so that long work in steps keeps its event. Raises ``FenceLost``."""
-    await _fenced(connection, _EXTEND, claim, lease_s)
+    if await extend_many(connection, [(claim, lease_s)]):
+        raise fence_lost(claim)
+
+
+async def extend_many(connection: Connection, leases: Sequence[tuple[Claim, float]]) -> set[Claim]:
+    """Prolong leases by seconds from now; returns the claims that are no longer valid (nothing was written)."""
+    return await _each(connection, _EXTEND, leases)
 
 
 async def put_back(
@@ -192,11 +219,6 @@ async def put_back(
     ``free`` gives the attempt back: the try did not count. ``note`` is added to the event's history of failures.
     """
     await _fenced(connection, _PUT_BACK, claim, "parked" if parked else "waiting", 1 if free else 0, note)
-
-
-async def freeze(connection: Connection, claim: Claim, note: dict[str, Any] | None) -> None:
-    """Set the event aside until its unknown outcome is resolved. Raises ``FenceLost``."""
-    await _fenced(connection, _PUT_BACK, claim, "frozen", 0, note)
 
 
 async def bury(connection: Connection, claim: Claim, cause: str) -> None:
@@ -247,4 +269,22 @@ async def state_of(connection: Connection, source: str, event_id: str) -> str | 
 
 async def _fenced(connection: Connection, sql: str, claim: Claim, *args: object) -> None:
     if await connection.fetchval(sql, claim.source, claim.event_id, claim.fence, *args) is None:
-        raise FenceLost(f"event {claim.event_id} of {claim.source}: fence {claim.fence} is no longer valid")
+        raise fence_lost(claim)
+
+
+async def _each(connection: Connection, sql: str, values: Sequence[tuple[Claim, object]]) -> set[Claim]:
+    claims = [claim for claim, _ in values]
+    rows = await connection.fetch(
+        sql,
+        [claim.source for claim in claims],
+        [claim.event_id for claim in claims],
+        [claim.fence for claim in claims],
+        [value for _, value in values],
+    )
+    valid = {(row["source"], row["event_id"]) for row in rows}
+    return {claim for claim in claims if (claim.source, claim.event_id) not in valid}
+
+
+def fence_lost(claim: Claim) -> FenceLost:
+    """Return the error for a claim that is no longer valid."""
+    return FenceLost(f"event {claim.event_id} of {claim.source}: fence {claim.fence} is no longer valid")

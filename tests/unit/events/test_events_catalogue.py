@@ -106,7 +106,7 @@ def test_failed_request_is_answered_with_the_event_of_the_table(event_type: str)
 
 
 def test_every_request_of_pike_has_a_failed_event() -> None:
-    assert {shape.TYPE for shape in failure_of} == CONSUMED - {"pike-economic.outcome.recheck"}
+    assert {shape.TYPE for shape in failure_of} == CONSUMED
 
 
 @pytest.mark.requirement("F20")

@@ -12,7 +12,7 @@ from schemas.customer import EconomicCustomer, LocalCustomer
 from schemas.invoice import BookingOut, EconomicBooked, EconomicDraft, PikeInvoice, RequestedInvoice
 from schemas.problem import Cause, Problem
 from worker.economic.endpoints import EconomicApi
-from worker.errors import refused
+from worker.errors import Refused, refused
 from worker.handlers.lookups import Lookups
 from worker.handlers.pushing.customer import customer_in_economic
 from worker.handlers.pushing.ledger import Write, write_once
@@ -23,7 +23,7 @@ from worker.mapping import push
 from worker.mapping.body import to_json
 from worker.mapping.tax_rules import TaxRules
 from worker.run import Run, Work
-from worker.store import customers, effects, invoices, products
+from worker.store import customers, effects, invoices, ownership, products
 from worker.store.effects import Effect
 from worker.store.invoices import LinesOf
 from worker.store.records import write_audit
@@ -79,6 +79,16 @@ async def _load(data: InvoiceCreated, run: Run) -> _Loaded:
         ids = [line.product_id for line in requested.lines if line.product_id is not None]
         linked = await products.find_many(connection, run.workspace_id, agreement, ids)
         done = await effects.find_all(connection, agreement, requested.id)
+        taken = await ownership.taken(
+            connection,
+            run.workspace_id,
+            invoice_id=requested.id,
+            customer_id=requested.customer_id,
+            product_ids=ids,
+            line_ids=[line.id for line in requested.lines],
+        )
+    if taken:
+        raise _not_yours(taken)
     if existing is not None and existing.locked and existing.agreement_number != agreement:
         raise refused(
             Cause.LOCKED,
@@ -101,6 +111,20 @@ async def _load(data: InvoiceCreated, run: Run) -> _Loaded:
         for line in requested.lines
     )
     return _Loaded(requested.model_copy(update={"lines": lines}), customer, done)
+
+
+def _not_yours(taken: set[str]) -> Refused:
+    """Refuse ids that are somebody else's; whose they are is not said."""
+    fields = {"invoice": "id", "customer": "customer_id", "product": "lines.product_id", "line": "lines.id"}
+    names = [name for name in fields if name in taken]
+    owner = "another invoice" if names == ["line"] else "another workspace"
+    return refused(
+        Cause.NOT_FOUND,
+        f"The {' and the '.join(names)} id of this invoice belong{'s' if len(names) == 1 else ''} to {owner} in Pike. "
+        "Nothing was sent to e-conomic.",
+        "Publish the invoice in its own workspace, with ids of its own.",
+        fields=[fields[name] for name in names],
+    )
 
 
 async def _rules(lookups: Lookups, invoice: RequestedInvoice) -> TaxRules:
@@ -149,19 +173,32 @@ async def _book(run: Run, loaded: _Loaded, draft: EconomicDraft) -> EconomicBook
         return found if isinstance(found, EconomicBooked) else None
 
     body = BookingOut(draft_invoice=BookingOut.Draft(draft_invoice_number=draft.number))
-    return await write_once(
-        run,
-        Write(
-            step="book",
-            subject_id=loaded.invoice.id,
-            reference=reference,
-            body=to_json(body),
-            send=api.book_draft,
-            look_up=look_up,
-            number_of=lambda made: str(made.number),
-        ),
-        loaded.effects.get("book"),
-    )
+    try:
+        return await write_once(
+            run,
+            Write(
+                step="book",
+                subject_id=loaded.invoice.id,
+                reference=reference,
+                body=to_json(body),
+                send=api.book_draft,
+                look_up=look_up,
+                number_of=lambda made: str(made.number),
+            ),
+            loaded.effects.get("book"),
+        )
+    except Refused as exc:
+        if exc.problem.cause is not Cause.DRAFT_DELETED:
+            raise
+        booked = await look_up()
+        if booked is not None:  # somebody booked it by hand meanwhile
+            return booked
+        # e-conomic answers the draft's key with the draft that is gone: what is sent again needs a key of its own
+        async with run.checkpoint() as work:
+            await effects.expire_key(
+                work.connection, run.need_connection().agreement_number, loaded.invoice.id, "draft"
+            )
+        raise
 
 
 async def _look_up(api: EconomicApi, reference: str) -> EconomicDraft | EconomicBooked | None:

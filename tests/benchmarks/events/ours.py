@@ -1,0 +1,52 @@
+"""The whole worker with one handler exchanged: one GET of a customer, one finish, one completion event.
+
+Consuming, claims, leases, fence, ledger of outcomes, outbox, confirms and acknowledgements are the product's own.
+"""
+
+import asyncio
+import os
+import signal
+from typing import Any
+from uuid import uuid4
+
+from events.envelope import Envelope
+from events.refresh import RefreshCompleted, RefreshRequested
+from worker.bootstrap import worker
+from worker.loop import run
+from worker.mapping import customer as mapping
+from worker.run import Handler, Run
+from worker.settings import load
+from worker.store import records
+from worker.telemetry.logging import configure
+
+
+async def refresh_customer(event: Envelope[Any], run: Run) -> None:
+    """Do the job that every subject of this benchmark does."""
+    as_of = run.clock.now()
+    found = await run.need_api().get_customer(int(event.data.external_number))
+    row = mapping.to_pike(found)
+    async with run.finish("refreshed") as work:
+        written = await records.upsert_customers(
+            work.connection, run.workspace_id, run.need_connection().agreement_number, [row], as_of
+        )
+        work.emit(
+            RefreshCompleted(
+                entity="customer", id=written[0].id if written else uuid4(), external_number=row.external_number,
+                last_synced_at=as_of, changes=(),
+            )
+        )  # fmt: skip
+
+
+async def main() -> None:
+    """Run until SIGTERM."""
+    configure(level=os.environ["PIKE_ECONOMIC_LOG_LEVEL"])
+    async with worker(load()) as made:
+        table = dict(made.dispatcher.handlers)
+        table[RefreshRequested.TYPE] = Handler(refresh_customer, 120.0)
+        made.dispatcher.handlers = table
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, made.stop)
+        await made.run()
+
+
+if __name__ == "__main__":
+    run(main())
