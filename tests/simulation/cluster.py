@@ -65,7 +65,7 @@ class Cluster:
 
     def _seed_products(self, index: int) -> None:
         rows = self.postgres.tables.committed.setdefault("products", {})
-        for product, number in scenarios.PRODUCTS.items():
+        for number, product in scenarios.products_of(f"ws-{index + 1}").items():
             rows[product] = {
                 "id": product, "workspace_id": f"ws-{index + 1}", "agreement_number": 7001 + index, "name": number,
                 "external_number": number, "finance_account": 1010, "active": True, "barred": False,

@@ -72,7 +72,7 @@ class MemoryDatabase(Database):
                 yield MemoryConnection(self._server, transaction)
                 await self._commit(transaction, what)
             except BaseException:
-                transaction.rollback()
+                self._server.break_off(transaction)
                 raise
 
     async def _commit(self, transaction: Transaction, what: str) -> None:
@@ -123,12 +123,12 @@ class MemoryConnection:
             transaction = self._server.tables.begin()
             transaction.owner = PROCESS.get()
         if transaction.broken or (world.odds.store and world.strikes("statement fails", world.odds.store / 4)):
-            transaction.rollback()
+            self._server.break_off(transaction)
             raise ConnectionResetError("the server closed the connection")
         try:
             rows = await transaction.run(function, args)
         except BaseException:
-            transaction.rollback()
+            self._server.break_off(transaction)
             raise
         if single:
             transaction.commit()

@@ -11,9 +11,12 @@ from tests.simulation.world import Odds
 
 SHORT_LADDER = (5.0, 30.0, 120.0)
 LADDER = (5.0, 30.0, 120.0, 600.0, 3600.0)
-PRODUCT_ID = UUID(int=0xA)
-BARRED_ID = UUID(int=0xB)
-PRODUCTS = {PRODUCT_ID: "1", BARRED_ID: BARRED}
+
+
+def products_of(workspace: str) -> dict[str, UUID]:
+    """Return the workspace's products, number → id; one of them is barred in e-conomic."""
+    number = int(workspace.removeprefix("ws-"))
+    return {"1": UUID(int=number << 16 | 0xA), BARRED: UUID(int=number << 16 | 0xB)}
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,12 @@ def one_invoice() -> Scenario:
 
 def _messages(rng: random.Random, workspaces: int) -> list[Published]:
     found: list[Published] = []
-    customers = [UUID(int=rng.getrandbits(128), version=4) for _ in range(2)]
+    customers = {n: [UUID(int=rng.getrandbits(128), version=4) for _ in range(2)] for n in range(workspaces)}
     for number in range(rng.choice((1, 2, 2, 3, 4))):
-        workspace = f"ws-{rng.randrange(workspaces) + 1}"
+        home = rng.randrange(workspaces)
+        workspace = f"ws-{home + 1}"
         invoice = UUID(int=rng.getrandbits(128), version=4)
-        at, customer = rng.uniform(0, 60), rng.choice(customers)
+        at, customer = rng.uniform(0, 60), rng.choice(customers[home])
         barred = rng.random() < 0.12
         first = _invoice(f"invoice-{number}", at, workspace, invoice, customer, barred)
         found.append(first)
@@ -122,7 +126,7 @@ def _invoice(
             "due_date": "2026-12-01", "currency": "DKK",
             "lines": [{
                 "id": str(UUID(int=invoice.int ^ 1)), "description": "Hours", "quantity": "3", "unit_price": "100",
-                "product_id": str(BARRED_ID if barred else PRODUCT_ID),
+                "product_id": str(products_of(workspace)[BARRED if barred else "1"]),
             }],
         },
         "customer": {"id": str(customer), "name": f"Customer {str(customer)[:8]}"},

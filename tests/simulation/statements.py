@@ -57,38 +57,48 @@ def seconds(value: float) -> timedelta:
 INBOX = "inbox"
 
 
+_RECEIVED = (
+    "source", "event_id", "type", "workspace_id", "lane", "body", "body_hash", "content_type", "headers", "owner",
+)  # fmt: skip
+
+
 @statement("insert into economic.inbox as i")
-def claim(
-    tx: Transaction, source: str, event_id: str, event_type: str, workspace: str, lane: str, body: bytes,
-    body_hash: bytes, content_type: str | None, headers: dict[str, str], lease_s: float, owner: str,
-) -> list[Row]:  # fmt: skip
-    key = (source, event_id)
+def claim(tx: Transaction, *columns: Any) -> list[Row]:
+    *lists, lease_s = columns
+    events = [dict(zip(_RECEIVED, values, strict=True)) for values in zip(*lists, strict=True)]
+    found = (_claim(tx, event, lease_s) for event in sorted(events, key=lambda e: (e["source"], e["event_id"])))
+    return [row for row in found if row is not None]
+
+
+def _claim(tx: Transaction, event: Row, lease_s: float) -> Row | None:
+    key = (event["source"], event["event_id"])
     tx.lock(INBOX, key)
     row = tx.get(INBOX, key)
-    fresh = {"state": "running", "lease_until": tx.now + seconds(lease_s), "owner": owner}
+    fresh = {"state": "running", "lease_until": tx.now + seconds(lease_s), "owner": event["owner"]}
     if row is None:
-        row = {
-            "source": source, "event_id": event_id, "type": event_type, "workspace_id": workspace, "lane": lane,
-            "body": body, "body_hash": body_hash, "content_type": content_type, "headers": headers, "attempts": 1,
-            "snoozes": 0, "fence": 1, "history": [], "outcome": None, "received_at": tx.now, **fresh,
-        }  # fmt: skip
-        tx.put(INBOX, key, row)
-        return [row]
-    expired = row["state"] == "running" and (row["lease_until"] < tx.now or row["owner"] == owner)
-    if row["body_hash"] != body_hash or not (row["state"] == "waiting" or expired):
-        return []
-    counts = row["state"] == "waiting" or row["owner"] != owner
-    return [tx.change(INBOX, key, fence=row["fence"] + 1, attempts=row["attempts"] + counts, **fresh)]
+        first = {"attempts": 1, "snoozes": 0, "fence": 1, "history": [], "outcome": None, "received_at": tx.now}
+        tx.put(INBOX, key, {**event, **first, **fresh})
+        return tx.get(INBOX, key)
+    mine = row["owner"] == event["owner"]
+    expired = row["state"] == "running" and (row["lease_until"] < tx.now or mine)
+    if row["body_hash"] != event["body_hash"] or not (row["state"] == "waiting" or expired):
+        return None
+    counts = row["state"] == "waiting" or not mine
+    return tx.change(INBOX, key, fence=row["fence"] + 1, attempts=row["attempts"] + counts, **fresh)
 
 
-@statement("select state, body_hash = $3 as same")
-def look(tx: Transaction, source: str, event_id: str, body_hash: bytes) -> list[Row]:
-    row = tx.get(INBOX, (source, event_id))
-    if row is None:
-        return []
-    until: datetime | None = row["lease_until"]
-    left = max((until - tx.now).total_seconds(), 0.0) if until else None
-    return [{"state": row["state"], "same": row["body_hash"] == body_hash, "lease_left_s": left}]
+@statement("select i.source, i.event_id, i.state, i.body_hash = t.body_hash as same")
+def look(tx: Transaction, sources: list[str], ids: list[str], hashes: list[bytes]) -> list[Row]:
+    found = []
+    for source, event_id, body_hash in zip(sources, ids, hashes, strict=True):
+        row = tx.get(INBOX, (source, event_id))
+        if row is not None:
+            until: datetime | None = row["lease_until"]
+            left = max((until - tx.now).total_seconds(), 0.0) if until else 0.0
+            same = row["body_hash"] == body_hash
+            seen = {"source": source, "event_id": event_id, "state": row["state"]}
+            found.append({**seen, "same": same, "lease_left_s": left})
+    return found
 
 
 def _fenced(tx: Transaction, source: str, event_id: str, fence: int) -> Row | None:
@@ -100,9 +110,13 @@ def _fenced(tx: Transaction, source: str, event_id: str, fence: int) -> Row | No
 _ONE: list[Row] = [{"?column?": 1}]
 
 
-@statement("update economic.inbox set state = 'done', outcome = $4")
-def finish(tx: Transaction, source: str, event_id: str, fence: int, outcome: str) -> list[Row]:
-    return _end(tx, source, event_id, fence, "done", outcome)
+@statement("update economic.inbox i set state = 'done', outcome = t.outcome")
+def finish(tx: Transaction, sources: list[str], ids: list[str], fences: list[int], outcomes: list[str]) -> list[Row]:
+    return [
+        {"source": source, "event_id": event_id}
+        for source, event_id, fence, outcome in zip(sources, ids, fences, outcomes, strict=True)
+        if _end(tx, source, event_id, fence, "done", outcome)
+    ]
 
 
 @statement("update economic.inbox set state = 'dead', outcome = $4")
@@ -117,12 +131,14 @@ def _end(tx: Transaction, source: str, event_id: str, fence: int, state: str, ou
     return _ONE
 
 
-@statement("update economic.inbox set lease_until = now() + make_interval(secs => $4)")
-def extend(tx: Transaction, source: str, event_id: str, fence: int, lease_s: float) -> list[Row]:
-    if _fenced(tx, source, event_id, fence) is None:
-        return []
-    tx.change(INBOX, (source, event_id), lease_until=tx.now + seconds(lease_s))
-    return _ONE
+@statement("update economic.inbox i set lease_until = now() + make_interval(secs => t.lease_s)")
+def extend(tx: Transaction, sources: list[str], ids: list[str], fences: list[int], leases: list[float]) -> list[Row]:
+    found = []
+    for source, event_id, fence, lease_s in zip(sources, ids, fences, leases, strict=True):
+        if _fenced(tx, source, event_id, fence) is not None:
+            tx.change(INBOX, (source, event_id), lease_until=tx.now + seconds(lease_s))
+            found.append({"source": source, "event_id": event_id})
+    return found
 
 
 @statement("update economic.inbox set state = $4, lease_until = null")
@@ -240,6 +256,17 @@ def record(
     return []
 
 
+@statement("update economic.effects set first_sent_at = now() - interval '1 hour'")
+def expire_key(tx: Transaction, agreement: int, subject: Any, step: str) -> list[Row]:
+    at = (agreement, subject, step)
+    if tx.get(EFFECTS, at) is not None:
+        tx.lock(EFFECTS, at)
+        row = tx.get(EFFECTS, at)
+        if row is not None and row["state"] in ("intent", "unknown"):
+            tx.change(EFFECTS, at, first_sent_at=tx.now - seconds(3600))
+    return []
+
+
 # --- outbox --------------------------------------------------------------------------------------------
 
 OUTBOX = "outbox"
@@ -304,11 +331,20 @@ CONNECTIONS = "connections"
 LETTERS = "dead_letters"
 
 
-@statement(
-    "booking, on_missing_product, on_missing_customer, defaults, problem, grant_version from economic.connections"
-)
-def find_connection(tx: Transaction, *workspace: str) -> list[Row]:
-    return [row for key, row in sorted(tx.rows(CONNECTIONS), key=str) if not workspace or key == workspace[0]]
+@statement("problem, grant_version from economic.connections where workspace_id = $1")
+def find_connection(tx: Transaction, workspace: str) -> list[Row]:
+    row = tx.get(CONNECTIONS, workspace)
+    return [row] if row else []
+
+
+@statement("problem, grant_version from economic.connections where workspace_id = any($1::text[])")
+def find_connections(tx: Transaction, workspaces: list[str]) -> list[Row]:
+    return [row for workspace in workspaces if (row := tx.get(CONNECTIONS, workspace))]
+
+
+@statement("problem, grant_version from economic.connections order by workspace_id")
+def all_connections(tx: Transaction) -> list[Row]:
+    return sorted((row for _, row in tx.rows(CONNECTIONS)), key=lambda row: row["workspace_id"])
 
 
 @statement("select id from economic.connections where workspace_id = $1 for update")

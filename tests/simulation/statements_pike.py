@@ -26,6 +26,22 @@ def find_invoice(tx: Transaction, workspace: str, invoice: UUID) -> list[Row]:
     return [{name: row[name] for name in names}] if row else []
 
 
+@statement("select 'invoice' as what from pike.invoices where id = $2 and workspace_id <> $1")
+def taken(
+    tx: Transaction, workspace: str, invoice: UUID, customer: UUID, products: Sequence[UUID], lines: Sequence[UUID]
+) -> list[Row]:
+    effects = {row["subject_id"] for _, row in tx.rows("effects") if row["workspace_id"] != workspace}
+    asked = [("invoice", INVOICES, invoice), ("customer", CUSTOMERS, customer)]
+    asked += [("product", PRODUCTS, product) for product in products]
+    found = [
+        {"what": what}
+        for what, table, key in asked
+        if key in effects or ((row := tx.get(table, key)) and row["workspace_id"] != workspace)
+    ]
+    others = {row["id"] for key, row in tx.rows(LINES) if key[0] != invoice}  # type: ignore[index]
+    return found + [{"what": "line"} for line in lines if line in others]
+
+
 @statement("select locked or status = 'outcome_unknown' as locked")
 def find_guarded_invoice(tx: Transaction, workspace: str, invoice: UUID) -> list[Row]:
     row = _of(tx, INVOICES, workspace, invoice)
@@ -36,7 +52,7 @@ def find_guarded_invoice(tx: Transaction, workspace: str, invoice: UUID) -> list
     return [{"locked": locked, "external_number": row["external_number"], "document": document}]
 
 
-@statement("primary_contact_email as email, vat_number, address, zip, city, country, currency from pike.customers where "
+@statement("vat_number, address, zip, city, country, currency from pike.customers where "
            "workspace_id = $1 and id = $2")  # fmt: skip
 def find_customer(tx: Transaction, workspace: str, customer: UUID, agreement: int) -> list[Row]:
     row = _of(tx, CUSTOMERS, workspace, customer)

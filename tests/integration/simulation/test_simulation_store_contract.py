@@ -118,7 +118,7 @@ async def test_a_second_writer_waits_for_the_first_and_then_sees_what_it_wrote(s
 async def claim_look(stage: Stage) -> ClaimResult:
     """Look without claiming: another body never takes over, and tells the state of the row through its standing."""
     async with stage.database.connection("test") as connection:
-        row = await connection.fetchrow(inbox._LOOK, "/pike", "e1", b"h1")
+        row = await connection.fetchrow(inbox._LOOK, ["/pike"], ["e1"], [b"h1"])
     return ClaimResult(inbox._standing(row["state"], row["same"]))
 
 
