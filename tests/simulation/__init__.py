@@ -1,1 +1,1 @@
-"""Seeded simulation (B16): the real runtime against in-memory adapters, virtual time and a scheduler that a seed rules."""
+"""The seeded simulation (B16): the real runtime, adapters in memory, virtual time, and a seed that rules them all."""

@@ -91,8 +91,8 @@ class FakeAgreement:
 
     def _create_draft(self, sent: dict[str, Any], now: float) -> Answer:
         if any(line.get("product", {}).get("productNumber") == BARRED for line in sent["lines"]):
-            inner = {"lines": {"items": [{"arrayIndex": 0, "product": {"errors": [
-                {"propertyName": "product", "errorCode": "E06600", "errorMessage": "Product is barred."}]}}]}}  # fmt: skip
+            error = {"propertyName": "product", "errorCode": "E06600", "errorMessage": "Product is barred."}
+            inner = {"lines": {"items": [{"arrayIndex": 0, "product": {"errors": [error]}}]}}
             return _error(400, "E04300", "Validation failed.", errors=inner)
         if sent["customer"]["customerNumber"] not in self.customers:
             return _error(400, "E06000", "Customer not found.")
@@ -134,7 +134,8 @@ class FakeAgreement:
         listed = {"/invoices/drafts": self.drafts, "/invoices/booked": self.booked, "/customers": self.customers}
         if path in listed:
             fits = _filter(query.get("filter", ""))
-            found = [each.body for each in listed[path].values() if each.visible_at <= now and fits(each.body)]
+            seen = (each.body for each in listed[path].values() if each.visible_at <= now)
+            found = [body for body in seen if fits(body)]
             rows = [{key: value for key, value in body.items() if key != "lines"} for body in found]
             return _list(rows, query)
         above, _, last = path.rpartition("/")

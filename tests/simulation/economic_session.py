@@ -146,7 +146,7 @@ class Exchange:
 _HTML = b"<html><body>Service temporarily unavailable</body></html>"
 
 
-def _spoilt(fault: str | None, answer: Answer | None) -> Answer | None:
+def _spoilt(fault: str | None, answer: Answer | None) -> Answer | None:  # noqa: PLR0911  # one row, one return
     """Return what arrives of an answer."""
     match fault:
         case "dropped before" | "dropped after":

@@ -151,12 +151,11 @@ class SimLoop(asyncio.AbstractEventLoop):
         if handle._cancelled:
             return
         process = handle._context.get(PROCESS)
-        if process is not None and not self._over:
-            if process.paused or not process.alive:
-                if not process.held:
-                    self._processes.append(process)
-                process.held.append(handle)
-                return
+        if process is not None and not self._over and (process.paused or not process.alive):
+            if not process.held:
+                self._processes.append(process)
+            process.held.append(handle)
+            return
         handle._run()
 
     def _wind_up(self) -> None:

@@ -94,7 +94,7 @@ class World:
             self._stop(process, what, self.ambush.pop(what))
         if process is not None and self.faulty:
             drawn = self.rng.random()
-            if "POST" in what or "checkpoint" in what:
+            if "POST" in what or "group commit" in what:
                 drawn /= WRITES_WEIGH
             if drawn < self.odds.crash:
                 self.crash(process, what)

@@ -1,4 +1,4 @@
-"""What the broker gave up on ends exactly once, like everything else: one letter, one answer, or what it has already."""
+"""What the broker gave up on ends once, like everything else: one letter, one answer, or what it has already."""
 
 import json
 from collections.abc import Sequence
