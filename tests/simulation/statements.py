@@ -113,7 +113,7 @@ _ONE: list[Row] = [{"?column?": 1}]
 @statement("update economic.inbox i set state = 'done', outcome = t.outcome")
 def finish(tx: Transaction, sources: list[str], ids: list[str], fences: list[int], outcomes: list[str]) -> list[Row]:
     return [
-        {"source": source, "event_id": event_id}
+        {"source": source, "event_id": event_id, "fence": fence}
         for source, event_id, fence, outcome in zip(sources, ids, fences, outcomes, strict=True)
         if _end(tx, source, event_id, fence, "done", outcome)
     ]
@@ -137,7 +137,7 @@ def extend(tx: Transaction, sources: list[str], ids: list[str], fences: list[int
     for source, event_id, fence, lease_s in zip(sources, ids, fences, leases, strict=True):
         if _fenced(tx, source, event_id, fence) is not None:
             tx.change(INBOX, (source, event_id), lease_until=tx.now + seconds(lease_s))
-            found.append({"source": source, "event_id": event_id})
+            found.append({"source": source, "event_id": event_id, "fence": fence})
     return found
 
 

@@ -71,6 +71,16 @@ async def test_an_expired_lease_is_taken_over_with_a_higher_fence_and_the_old_on
     assert (await claim(stage, "three")).standing is Standing.DONE
 
 
+@pytest.mark.requirement("B1")
+async def test_in_a_batch_the_old_fence_of_an_event_is_told_from_its_new_one(stage: Stage) -> None:
+    old = await claimed(stage)
+    await stage.later(61)
+    new = await claimed(stage, "two")
+    async with stage.database.transaction("test") as connection:
+        assert await inbox.extend_many(connection, [(old, 60.0), (new, 60.0)]) == {old}
+        assert await inbox.finish_many(connection, [(new, "x"), (old, "x")]) == {old}
+
+
 async def test_the_same_delivery_takes_its_own_claim_up_again_without_an_attempt(stage: Stage) -> None:
     first, again = await claimed(stage), await claimed(stage)
     assert (again.fence, again.attempts) == (first.fence + 1, first.attempts)
