@@ -120,7 +120,7 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             policy=Policy(ladder_s=settings.wait_ladder_s, max_attempts=settings.max_attempts),
             slice_s=settings.import_slice_s,
         )
-        yield Worker(broker, relay, dispatcher, Janitor(database), clock)
+        yield Worker(broker, relay, dispatcher, Janitor(database, dispatcher.burial), clock)
 
 
 async def require_migrated(settings: Settings) -> None:

@@ -114,6 +114,11 @@ class Run:
     api: EconomicApi | None = None
     finished: bool = False
     outcome: str = field(default="")
+    begun_s: float = field(init=False)
+    """When this try began, by the monotonic clock."""
+
+    def __post_init__(self) -> None:
+        self.begun_s = self.clock.monotonic()
 
     @property
     def workspace_id(self) -> str:

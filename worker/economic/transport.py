@@ -34,11 +34,27 @@ _CONNECT_TIMEOUT_S = 10.0
 _CHUNK = 1 << 16
 
 
+class _TooLate(aiohttp.ClientError):
+    """The process was stopped on the way, for longer than the whole request may take: nothing was sent."""
+
+
 @dataclass(slots=True)
 class _Progress:
-    """How far a request got. ``sent`` is set just before its first byte leaves."""
+    """How far a request got. ``sent`` is set just before its first byte leaves.
 
+    After ``until`` nothing sets out any more: a process that was stopped in the middle of a call (a suspended machine)
+    would send what others have long finished, with an idempotency key that e-conomic has forgotten.
+    """
+
+    clock: Clock
+    until: float
     sent: bool = False
+
+    def set_out(self) -> None:
+        """Note that the first byte leaves now. Raises ``_TooLate``."""
+        if self.clock.monotonic() > self.until:
+            raise _TooLate
+        self.sent = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +142,7 @@ class Transport:
         Raises ``Unavailable``, ``RateLimited``, ``GrantRevoked``, ``Refused``, and ``OutcomeUnknown`` for writes. The
         deadline covers waiting, retries and the whole body.
         """
-        progress = _Progress()
+        progress = _Progress(self.clock, self.clock.monotonic() + self._deadline_s)
         try:
             async with asyncio.timeout(self._deadline_s):
                 return await self._tries(call, grant, progress)
@@ -247,7 +263,7 @@ def _lost(call: Call, progress: _Progress, reason: str) -> WithProblem:
 
 
 async def _mark_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    context.trace_request_ctx.sent = True
+    context.trace_request_ctx.set_out()
 
 
 def _user_agent() -> str:

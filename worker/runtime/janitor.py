@@ -1,14 +1,20 @@
 """Housekeeping beside the deliveries: the broker's own dead queue is emptied into the table operators look at."""
 
-import hashlib
+from typing import Any
+from uuid import uuid4
 
 import structlog
 
 from events.codec import MalformedEvent, decode
+from events.envelope import Envelope
 from schemas.problem import Cause, Problem
 from worker.broker.delivery import DeathInfo, Delivery
-from worker.store import dead_letters, outbox
-from worker.store.dead_letters import NewLetter
+from worker.errors import NotYet
+from worker.runtime.burial import Burial
+from worker.runtime.identity import received
+from worker.runtime.lease import LEASE_S
+from worker.store import inbox, outbox
+from worker.store.inbox import Standing
 from worker.store.pool import Database
 
 log = structlog.get_logger()
@@ -20,8 +26,9 @@ UNHEARD_KEPT_S = 7 * 24 * 3600.0
 class Janitor:
     """Keeps one list of dead letters: Postgres. The broker's dead queue is only a safety net below it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, burial: Burial) -> None:
         self._database = database
+        self._burial = burial
 
     async def drop_unheard(self) -> None:
         """Forget answers that no service was bound to for a week: their effects stand in the read model."""
@@ -31,46 +38,33 @@ class Janitor:
             log.warning("outbox.unheard_dropped", count=dropped)
 
     async def keep_dead(self, delivery: Delivery, death: DeathInfo) -> None:
-        """Write down a message that the broker gave up on. Called before it is acknowledged; repeats are harmless."""
-        letter = _letter_of(delivery, death)
-        digest = hashlib.sha256(delivery.body).hexdigest()
-        async with self._database.transaction("keep dead") as connection:
-            known = await connection.fetchval(
-                """select 1 from economic.dead_letters
-                   where state = 'open' and headers ->> 'broker-death' = $1""",
-                digest,
-            )
-            if known is None:
-                letter.headers["broker-death"] = digest  # type: ignore[index]
-                await dead_letters.insert(connection, letter)
-        log.error("broker.gave_up", reason=death.reason, queue=death.queue, type=letter.type)
+        """End an event that the broker gave up on, as a delivery would: dead letter and answer, in one commit.
+
+        An event that has its outcome already keeps it: the broker gave up on a copy. Called before the message is
+        acknowledged; repeats are harmless. Raises ``NotYet`` while a run still holds the event.
+        """
+        try:
+            event: Envelope[Any] = decode(delivery.body, delivery.headers, delivery.content_type)
+        except MalformedEvent as exc:
+            await self._burial.bury_unreadable(delivery, exc)
+            return
+        async with self._database.connection("claim dead") as connection:
+            result = await inbox.claim(connection, received(delivery, event, str(uuid4())), LEASE_S)
+        if result.standing is Standing.CONFLICT:
+            await self._burial.bury_conflict(delivery, event)
+        elif result.standing is Standing.HELD:
+            raise NotYet(f"event {event.id} is still being worked on", delay_s=result.lease_left_s)
+        elif result.claim is not None:
+            detail = f"the broker dead-lettered it: {death.reason} ×{death.count} in {death.queue}"
+            await self._burial.bury(delivery, event, result.claim, _problem(death), detail, result.claim.history)
+        log.error(
+            "broker.gave_up", reason=death.reason, queue=death.queue, type=event.type, standing=result.standing.value
+        )
 
 
-def _letter_of(delivery: Delivery, death: DeathInfo) -> NewLetter:
-    problem = Problem(
+def _problem(death: DeathInfo) -> Problem:
+    return Problem(
         cause=Cause.KILLED_THE_PROCESS if death.reason == "delivery_limit" else Cause.INTERNAL_ERROR,
         user_message="This message was handed out again and again and never came to an end.",
         remedy="Our engineers must look at it before it is replayed; nothing of it was lost.",
-    )
-    source = event_id = workspace = None
-    event_type: str | None = delivery.routing_key
-    try:
-        event = decode(delivery.body, delivery.headers, delivery.content_type)
-        source, event_id, event_type, workspace = event.source, event.id, event.type, event.workspace_id
-    except MalformedEvent as exc:
-        problem = Problem(cause=exc.cause, user_message=exc.user_message, remedy=exc.remedy)
-    return NewLetter(
-        lane=delivery.lane.value,
-        body=delivery.body,
-        cause=problem.cause.value,
-        problem=problem.model_dump(mode="json"),
-        received_at=death.died_at,
-        detail=f"the broker dead-lettered it: {death.reason} ×{death.count} in {death.queue}",
-        source=source,
-        event_id=event_id,
-        type=event_type,
-        workspace_id=workspace,
-        content_type=delivery.content_type,
-        headers={name: str(value) for name, value in delivery.headers.items() if not name.startswith("x-")},
-        attempts=delivery.delivery_count,
     )

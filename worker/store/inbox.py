@@ -100,14 +100,14 @@ update economic.inbox i
 set state = 'done', outcome = t.outcome, body = null, lease_until = null, finished_at = now(), updated_at = now()
 from unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) as t(source, event_id, fence, outcome)
 where i.source = t.source and i.event_id = t.event_id and i.fence = t.fence and i.state = 'running'
-returning i.source, i.event_id
+returning i.source, i.event_id, i.fence
 """
 
 _EXTEND = """
 update economic.inbox i set lease_until = now() + make_interval(secs => t.lease_s), updated_at = now()
 from unnest($1::text[], $2::text[], $3::bigint[], $4::float8[]) as t(source, event_id, fence, lease_s)
 where i.source = t.source and i.event_id = t.event_id and i.fence = t.fence and i.state = 'running'
-returning i.source, i.event_id
+returning i.source, i.event_id, i.fence
 """
 
 _PUT_BACK = """
@@ -283,8 +283,9 @@ async def _each(connection: Connection, sql: str, values: Sequence[tuple[Claim, 
         [claim.fence for claim in claims],
         [value for _, value in values],
     )
-    valid = {(row["source"], row["event_id"]) for row in rows}
-    return {claim for claim in claims if (claim.source, claim.event_id) not in valid}
+    # with the fence: a batch may hold two claims of one event, the one that was lost and the one that took over
+    valid = {(row["source"], row["event_id"], row["fence"]) for row in rows}
+    return {claim for claim in claims if (claim.source, claim.event_id, claim.fence) not in valid}
 
 
 def fence_lost(claim: Claim) -> FenceLost:

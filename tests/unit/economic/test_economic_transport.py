@@ -18,6 +18,7 @@ from schemas.problem import Cause
 from worker.economic.call import Addresses, Call, WrongOrigin
 from worker.economic.client import EconomicClient
 from worker.economic.endpoints import EconomicApi
+from worker.economic.limiter import LocalLimiter
 from worker.errors import (
     GrantRevoked,
     OutcomeUnknown,
@@ -296,13 +297,34 @@ async def test_a_write_that_never_left_is_unavailable(make_client: MakeClient) -
         await api.create_draft(b"{}", "key")
 
 
+@pytest.mark.requirement("B1")
+async def test_a_write_of_a_process_that_was_stopped_on_the_way_is_not_sent(
+    stub: Stub, make_client: MakeClient, clock: Any
+) -> None:
+    class Stopping(LocalLimiter):
+        """The process stops while the call waits for its turn; no timer runs meanwhile."""
+
+        async def wait_s(self, agreement: str) -> float:
+            clock.at += 61
+            return 0.0
+
+    api = await api_of(make_client(limiter=Stopping(clock)))
+    with pytest.raises(Unavailable, match="nothing was sent"):
+        await api.create_draft(b"{}", "key")
+    assert not stub.seen
+
+
 async def test_a_write_that_found_no_free_connection_is_unavailable(stub: Stub, make_client: MakeClient) -> None:
     stub.always = lambda _: hang()
     client = make_client(max_connections=1, request_deadline_s=0.3)
     api = await api_of(client)
     assert client._session is not None
     taken = asyncio.create_task(
-        client._session.get(f"{stub.url}/taken", timeout=aiohttp.ClientTimeout(), trace_request_ctx=SimpleNamespace())
+        client._session.get(
+            f"{stub.url}/taken",
+            timeout=aiohttp.ClientTimeout(),
+            trace_request_ctx=SimpleNamespace(set_out=lambda: None),
+        )
     )
     await eventually(lambda: stub.seen)
     with pytest.raises(Unavailable, match="nothing was sent"):

@@ -22,6 +22,11 @@ KEY_LIFE_S = 55 * 60.0
 SETTLE_S = 10.0
 """A document made just now may not be found by a filter yet: younger look-ups that find nothing prove nothing."""
 
+SEND_WITHIN_S = 180.0
+"""A run older than this sends nothing. A process that was stopped for an hour (a suspended machine) would else send
+with a key that e-conomic has forgotten what another run has made meanwhile. More than a push may take (150 s), and
+together with the request's own limit (60 s) less than the margin left of the key's hour."""
+
 T = TypeVar("T")
 
 
@@ -117,6 +122,8 @@ async def _send(
     key: str,
     on_unknown: Callable[[Work, Problem], Awaitable[None]] | None,
 ) -> T:
+    if run.clock.monotonic() - run.begun_s > SEND_WITHIN_S:
+        raise NotYet("this run was stopped for so long that its look-up proves nothing any more", delay_s=SETTLE_S)
     try:
         made = await write.send(body, key)
     except Refused as exc:

@@ -1,0 +1,81 @@
+"""Statements of ``worker.store.gates`` on the tables in memory: breakers and holds. Budgets are not simulated."""
+
+from typing import Any
+
+from tests.simulation.statements import seconds, statement
+from tests.simulation.tables import Row, Transaction
+
+GATES = "gates"
+_FRESH: Row = {"failures": 0, "opened": 0, "held_until": None, "held_because": None, "probe_until": None}
+
+
+def _gate(tx: Transaction, agreement: int) -> Row:
+    tx.lock(GATES, agreement)
+    row = tx.get(GATES, agreement)
+    if row is None:
+        row = {"agreement_number": agreement, **_FRESH}
+        tx.put(GATES, agreement, row)
+    return row
+
+
+def _is_held(tx: Transaction, row: Row) -> bool:
+    return row["held_until"] is not None and row["held_until"] > tx.now
+
+
+@statement("select agreement_number, failures, held_because, greatest(")
+def find_gates(tx: Transaction, agreements: list[int]) -> list[Row]:
+    found = []
+    for number, row in tx.rows(GATES):
+        if (number in agreements or number == 0) and (row["failures"] or _is_held(tx, row)):
+            left = (row["held_until"] - tx.now).total_seconds() if row["held_until"] else 0.0
+            found.append({**row, "held_s": max(left, 0.0)})
+    return found
+
+
+@statement("update economic.gates set probe_until = now() + make_interval(secs => $2)")
+def take_probe(tx: Transaction, agreement: int, lease_s: float) -> list[Row]:
+    tx.lock(GATES, agreement)
+    row = tx.get(GATES, agreement)
+    if row is None or (row["probe_until"] is not None and row["probe_until"] > tx.now):
+        return []
+    tx.change(GATES, agreement, probe_until=tx.now + seconds(lease_s))
+    return [{"?column?": 1}]
+
+
+@statement("insert into economic.gates as g (agreement_number, failures, opened, held_until, held_because)")
+def failed(tx: Transaction, agreement: int, limit: int, cooldown_s: float, longest_s: float) -> list[Row]:
+    row = _gate(tx, agreement)
+    failures = row["failures"] + 1
+    changes: dict[str, Any] = {"failures": failures, "probe_until": None}
+    if failures >= limit and not _is_held(tx, row):
+        held_s = min(cooldown_s * 2 ** min(row["opened"], 20), longest_s)
+        changes |= {"opened": row["opened"] + 1, "held_until": tx.now + seconds(held_s), "held_because": "breaker"}
+    new = tx.change(GATES, agreement, **changes)
+    return [{"open": failures >= limit and _is_held(tx, new)}]
+
+
+@statement("update economic.gates set failures = 0, opened = 0")
+def answered(tx: Transaction, agreements: list[int]) -> list[Row]:
+    for agreement in sorted(agreements):
+        tx.lock(GATES, agreement)
+        row = tx.get(GATES, agreement)
+        if row is not None:
+            closed = row["held_because"] == "breaker"
+            shut = {"held_until": None, "held_because": None} if closed else {}
+            tx.change(GATES, agreement, failures=0, opened=0, probe_until=None, **shut)
+    return []
+
+
+@statement("insert into economic.gates as g (agreement_number, held_until, held_because)")
+def hold(tx: Transaction, agreement: int, held_s: float) -> list[Row]:
+    row = _gate(tx, agreement)
+    until = tx.now + seconds(held_s)
+    if row["held_until"] is None or row["held_until"] <= until:
+        tx.change(GATES, agreement, held_until=until, held_because="rate")
+    return []
+
+
+@statement("select count(*) from economic.gates")
+def open_breakers(tx: Transaction) -> list[Row]:
+    count = sum(1 for n, row in tx.rows(GATES) if n and row["held_because"] == "breaker" and _is_held(tx, row))
+    return [{"count": count}]
