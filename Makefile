@@ -36,8 +36,8 @@ situations: $(STAMP) ## Which tests play which situation; fails when one has non
 mutations: $(STAMP) ## Remove each guard against loss and doubles in a copy; fails when no test notices
 	@$(BIN)/python -m tests.mutations $(ARGS)
 
-bench: $(STAMP) .venv-peers/.installed ## Measure the event path beside FastStream, Celery and bare aio-pika; ARGS="--rounds 1"
-	@$(BIN)/python -m tests.benchmarks.events.run $(ARGS)
+bench: $(STAMP) .venv-peers/.installed ## Measure the event path beside FastStream, Celery and bare aio-pika; SECTION=events ARGS="--rounds 1"
+	@$(BIN)/python -m tests.benchmarks $(SECTION) $(ARGS)
 
 .venv-peers/.installed: tests/benchmarks/peers.txt
 	@$(BIN)/python -m venv --clear .venv-peers

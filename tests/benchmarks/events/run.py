@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ import asyncpg
 from pydantic import SecretStr
 
 from tests.benchmarks.events import peer_job
+from tests.benchmarks.results_file import Measured, keep
 from worker.bootstrap import make_broker, tools
 from worker.clock import SystemClock
 from worker.servers import provide
@@ -213,21 +214,25 @@ def subjects(peers: Path, environment: dict[str, str]) -> list[Subject]:
     return found
 
 
-def arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
+def arguments(options: Sequence[str]) -> argparse.Namespace:
+    """Read the section's options."""
+    parser = argparse.ArgumentParser(prog="make bench SECTION=events ARGS=…", description=__doc__)
     parser.add_argument("--events", type=int, default=6000, help="requests per run")
     parser.add_argument("--rounds", type=int, default=5, help="runs per subject; the median counts")
     parser.add_argument("--workspaces", type=int, default=50, help="workspaces that the requests come from")
     parser.add_argument("--latency", type=float, default=0, help="milliseconds that the API takes")
     parser.add_argument("--peers", type=Path, default=Path(".venv-peers"), help="environment of FastStream and Celery")
     parser.add_argument("--only", default="", help="subjects, separated by commas")
-    return parser.parse_args()
+    return parser.parse_args(options)
 
 
-def main(say: Callable[[str], None] = print) -> None:
-    """Run and print the medians and their ratios."""
-    args = arguments()
+TARGETS = {"faststream": 2.5, "celery": 2.5, "raw": 0.7}
+"""What the worker should reach, as a multiple of each peer's events per second."""
+
+
+def main(options: Sequence[str] = (), say: Callable[[str], None] = print) -> None:
+    """Run, and keep the medians with their ratios."""
+    args = arguments(options)
     with provide(announce=say, durable=True) as servers, api(args.latency) as address:
         environment = {
             "PIKE_ECONOMIC_AMQP_URL": servers.amqp_url, "PIKE_ECONOMIC_DATABASE_URL": servers.database_url,
@@ -246,10 +251,19 @@ def main(say: Callable[[str], None] = print) -> None:
                     rate = asyncio.run(measure(servers.amqp_url, subject, bodies, log))
                 results[subject.name].append(rate)
                 say(f"{subject.name:12} {rate:8.0f} events/s")
-    medians = {name: statistics.median(rates) for name, rates in results.items()}
+    medians = {name: statistics.median(rates) for name, rates in results.items() if rates}
+    if "worker" in medians:
+        say(f"kept in {keep('events', list(figures(medians, args.latency)))}")
+
+
+def figures(medians: Mapping[str, float], latency_ms: float) -> Iterator[Measured]:
+    """Compare the worker with each peer."""
+    ours = medians["worker"]
     for name, median in medians.items():
-        ratio = f"   the worker is {medians['worker'] / median:4.2f} of it" if "worker" in medians else ""
-        say(f"median of {name:12} {median:8.0f} events/s{ratio}")
+        if name != "worker":
+            target = TARGETS[name]
+            what = f"events/s, one process, API latency {latency_ms:g} ms"
+            yield Measured(what, ours, "1/s", name, median, f"≥ {target:g} × {name}", ours / median >= target)
 
 
 def servers_log() -> str:

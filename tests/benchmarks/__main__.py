@@ -1,0 +1,23 @@
+"""``make bench SECTION=…``: one section, or all of them."""
+
+import sys
+from collections.abc import Callable, Mapping
+
+from tests.benchmarks.events import run as events
+
+SECTIONS: Mapping[str, Callable[[list[str]], None]] = {"events": events.main}
+
+
+def main() -> int:
+    """Run the section named first on the command line with the options after it; without one, every section."""
+    name, options = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 and sys.argv[1] in SECTIONS else ("", sys.argv[1:])
+    if not name and options and not options[0].startswith("-"):
+        print(f"{options[0]} is not a section; there are: {', '.join(SECTIONS)}", file=sys.stderr)
+        return 2
+    for section in [name] if name else SECTIONS:
+        SECTIONS[section](options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
