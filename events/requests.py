@@ -1,4 +1,4 @@
-"""A request of Pike on its way out: put into its envelope, and read as the integration will read it, before it is sent."""
+"""A request of Pike on its way out: in its envelope, and read as the integration will read it before it is sent."""
 
 import uuid
 from datetime import UTC, datetime
