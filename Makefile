@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed-$(shell pwd -P | cksum | cut -d ' ' -f 1)
 # Empty means everything. Example: make test ARGS="tests/unit -x"
 ARGS ?=
 
-.PHONY: help demo dev test chaos situations mutations bench check requirements lock
+.PHONY: help demo dev test chaos situations mutations bench check contract requirements lock
 
 help: ## List the commands (this is the default)
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -44,16 +44,20 @@ bench: $(STAMP) .venv-peers/.installed ## Measure the event path beside FastStre
 	@.venv-peers/bin/pip install --quiet --disable-pip-version-check -r tests/benchmarks/peers.txt
 	@touch $@
 
-check: $(STAMP) ## Format, lint, types, import contracts, and that requirements.lock is current
+check: $(STAMP) ## Format, lint, types, import contracts, the event contract, and that requirements.lock is current
 	@echo "format"; $(BIN)/ruff format --check --quiet . || { echo "  to repair: $(BIN)/ruff format ."; exit 1; }
 	@echo "lint"; $(BIN)/ruff check --quiet .
 	@echo "types"; $(BIN)/mypy --no-error-summary
 	@echo "import contracts"; $(BIN)/lint-imports > $(VENV)/lint-imports.log 2>&1 || { cat $(VENV)/lint-imports.log; exit 1; }
+	@echo "contract"; $(BIN)/python -m events.contract --check
 	@echo "lock file"; $(BIN)/python deploy/lock.py --check
 	@echo "all checks passed"
 
 requirements: $(STAMP) ## Which tests prove which requirement; fails when a promised one has none
 	@$(BIN)/python -m tests.requirements_table
+
+contract: $(STAMP) ## Write the AsyncAPI document and the JSON Schemas in deploy/contract anew
+	@$(BIN)/python -m events.contract
 
 lock: $(STAMP) ## Write requirements.lock anew from pyproject.toml (needs a package index)
 	@$(BIN)/python deploy/lock.py

@@ -13,10 +13,10 @@ MAX_TYPE = 200
 MAX_SOURCE = 500
 
 _PREFIX = re.compile(r"cloudevents[_:]", re.IGNORECASE)
-_WORKSPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+WORKSPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def from_headers(headers: Mapping[str, object]) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def hint(attributes: Mapping[str, Any]) -> dict[str, str]:
         if isinstance(value, str) and len(value) <= limit and _PLAIN.fullmatch(value) and value.strip():
             found[name] = value
     workspace = attributes.get("workspaceid")
-    if isinstance(workspace, str) and _WORKSPACE.fullmatch(workspace):
+    if isinstance(workspace, str) and WORKSPACE.fullmatch(workspace):
         found["workspace_id"] = workspace
     return found
 
@@ -89,7 +89,7 @@ def optional_text(attributes: Mapping[str, Any], name: str, limit: int = MAX_ID)
 def workspace(attributes: Mapping[str, Any]) -> str:
     """Return the workspace: 1 to 64 letters, digits, ``_ . : -``."""
     value = attributes.get("workspaceid")
-    if isinstance(value, str) and _WORKSPACE.fullmatch(value):
+    if isinstance(value, str) and WORKSPACE.fullmatch(value):
         return value
     what = (
         'The event has no "workspaceid", so nobody can tell whose it is.'
@@ -120,4 +120,4 @@ def time(attributes: Mapping[str, Any]) -> datetime | None:
 def traceparent(attributes: Mapping[str, Any]) -> str | None:
     """Return the trace context; a malformed one is dropped, as W3C Trace Context asks."""
     value = attributes.get("traceparent")
-    return value if isinstance(value, str) and _TRACEPARENT.fullmatch(value) else None
+    return value if isinstance(value, str) and TRACEPARENT.fullmatch(value) else None

@@ -12,6 +12,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.json_schema import SkipJsonSchema
 
 from events.envelope import Incoming, Outgoing
 from events.fields import AmountIn, PlainDate, PlainJson
@@ -39,6 +40,7 @@ class CreatedLine(RequestedLine):
     quantity: AmountIn
     unit_price: AmountIn
     discount_percent: AmountIn | None = None
+    product_number: SkipJsonSchema[str | None] = None
     finance_account: PositiveInt | None = None
 
     @model_validator(mode="before")
@@ -77,6 +79,7 @@ class CreatedCustomer(LocalCustomer):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    external_number: SkipJsonSchema[str | None] = None
     currency: _CurrencyIn | None = None
 
     @model_validator(mode="before")

@@ -2,7 +2,9 @@
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from schemas.base import Strict, Tolerant
 
@@ -55,6 +57,14 @@ class Cause(StrEnum):
     UNROUTABLE = "unroutable"
     KILLED_THE_PROCESS = "killed_the_process"
     INTERNAL_ERROR = "internal_error"
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Tell readers that the set grows: a cause they do not know still has its sentence and its remedy."""
+        return handler.resolve_ref_schema(handler(schema)) | {
+            "description": "Why it failed. New causes may be added: for those, show `user_message` and `remedy`.",
+            "x-extensible-enum": True,
+        }
 
 
 class EconomicDetail(Tolerant):

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import Field, PlainSerializer, StringConstraints
+from pydantic import Field, PlainSerializer, StringConstraints, WithJsonSchema
 
 _LIMIT = Decimal(10) ** 18
 """No amount is larger: more digits are never money and would only burn memory."""
@@ -20,6 +20,7 @@ Amount = Annotated[
     Decimal,
     Field(allow_inf_nan=False, gt=-_LIMIT, lt=_LIMIT, decimal_places=MAX_SCALE),
     PlainSerializer(_as_text, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": rf"^-?[0-9]{{1,18}}(\.[0-9]{{1,{MAX_SCALE}}})?$"}),
 ]
 """A decimal amount, quantity, price or rate. Serialised to JSON as a string, so no reader loses an øre.
 

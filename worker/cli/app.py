@@ -323,6 +323,16 @@ async def sandbox(host: str, port: int, seed: int, customers: int, products: int
     return 0
 
 
+@cli.command()
+def asyncapi() -> None:
+    """Print the contract of all events: an AsyncAPI 3 document."""
+    import json
+
+    from events.contract.document import document
+
+    click.echo(json.dumps(document(), indent=2, ensure_ascii=False))
+
+
 @cli.command(hidden=True)
 @command
 async def dev() -> int | None:

@@ -13,7 +13,7 @@ from events import CONSUMED, EMITTED, EVENTS, INTERNAL, Incoming, Outgoing, fail
 from events.codec import CONTENT_TYPE, decode, encode
 from schemas.problem import Cause, Problem
 
-SAMPLES = Path(__file__).parents[2] / "data" / "events"
+SAMPLES = Path(events.__file__).parent / "examples"
 PROBLEM = Problem(cause=Cause.NOT_FOUND, user_message="Gone.", remedy="Look.")
 
 READ_BY_CONTRACT = {
