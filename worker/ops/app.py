@@ -7,6 +7,7 @@ from aiohttp import web
 
 from worker.errors import StoreUnavailable
 from worker.runtime.lifecycle import Worker
+from worker.version import commit, version
 
 _WORKER = web.AppKey("worker", Worker)
 
@@ -58,6 +59,9 @@ async def _metrics(request: web.Request) -> web.Response:
     """Counters of this process in Prometheus' text format."""
     worker = request.app[_WORKER]
     lines = [
+        "# HELP pike_economic_build_info Which version runs, and of which commit; always 1.",
+        "# TYPE pike_economic_build_info gauge",
+        f'pike_economic_build_info{{version="{version()}",commit="{commit()}"}} 1',
         "# HELP pike_economic_deliveries_total Deliveries by outcome.",
         "# TYPE pike_economic_deliveries_total counter",
         *(
