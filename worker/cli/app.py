@@ -13,8 +13,23 @@ WORKSPACE = click.option("--workspace", "-w", required=True, metavar="W", help="
 TIMEOUT = click.option("--timeout", "wait_s", default=600.0, show_default=True, help="Seconds to wait for the answer.")
 
 
+def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from worker.version import described
+
+        click.echo(f"pike-economic {described()}")
+        context.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="pike-economic")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show version and commit.",
+)
 def cli() -> None:
     """Keeps Pike and Visma e-conomic in step. Settings come from the environment (PIKE_ECONOMIC_…)."""
 

@@ -6,6 +6,8 @@ What all workers share (queues of work in Postgres, dead letters, …) is in ``w
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from worker.version import commit, version
+
 REGISTRY = CollectorRegistry(auto_describe=True)
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -38,6 +40,13 @@ SENT = Counter(
     ("result",),
     registry=REGISTRY,
 )
+BUILD = Gauge(
+    "pike_economic_build_info",
+    "Which version runs, and of which commit (empty in a checkout); always 1.",
+    ("version", "commit"),
+    registry=REGISTRY,
+)
+BUILD.labels(version(), commit()).set(1)
 IN_WORK = Gauge("pike_economic_deliveries_in_work", "Deliveries being worked on now.", registry=REGISTRY)
 CONSUMERS = Gauge(
     "pike_economic_consumer_attached",

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit, urlunsplit
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
-from broker_kit import TcpProxy, until
+from broker_kit import until
+from tcp_proxy import TcpProxy
 
 from events import ImportCancelRequested, ImportRequested
 from events.codec import CONTENT_TYPE, decode

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
+LOCKS = ("requirements.lock", "deploy/runtime.lock", "deploy/build.lock", "deploy/tools.lock")
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A folder with what the lock check looks at."""
     (tmp_path / "deploy").mkdir()
-    for name in ("pyproject.toml", "requirements.lock", "deploy/lock.py", "deploy/venv.sh"):
+    for name in ("pyproject.toml", "deploy/lock.py", "deploy/venv.sh", *LOCKS):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
@@ -26,10 +27,11 @@ def lock_check(checkout: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_every_locked_package_has_a_hash_and_no_address_is_named() -> None:
-    text = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize(("lock", "least"), list(zip(LOCKS, (40, 15, 4, 30), strict=True)))
+def test_every_locked_package_has_a_hash_and_no_address_is_named(lock: str, least: int) -> None:
+    text = (ROOT / lock).read_text()
     entries = re.split(r"\n(?=\S)", text.strip())[1:]
-    assert len(entries) > 40
+    assert len(entries) > least
     assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
     assert re.findall(r"https?://|file:|index", text, re.IGNORECASE) == []
 
@@ -44,13 +46,28 @@ def test_comments_and_order_in_pyproject_do_not_outdate_the_lock(checkout: Path)
     assert lock_check(checkout).returncode == 0
 
 
-@pytest.mark.parametrize("changed", ["asyncpg>=", "hypothesis>=", "testcontainers>="])
-def test_a_changed_requirement_outdates_the_lock(checkout: Path, changed: str) -> None:
+def test_worker_runs_on_the_versions_that_the_tests_run_on() -> None:
+    pinned = [set(re.findall(r"^\S+==\S+", (ROOT / lock).read_text(), re.MULTILINE)) for lock in LOCKS]
+    tested, runtime, build, _ = pinned
+    assert runtime <= tested
+    assert build <= tested
+
+
+@pytest.mark.parametrize(
+    ("changed", "outdated"),
+    [
+        ("asyncpg>=", "requirements.lock, deploy/runtime.lock were"),
+        ("hypothesis>=", "requirements.lock was"),
+        ("testcontainers>=", "requirements.lock was"),
+        ("pip-audit>=", "deploy/tools.lock was"),
+    ],
+)
+def test_a_changed_requirement_outdates_the_lock(checkout: Path, changed: str, outdated: str) -> None:
     project = checkout / "pyproject.toml"
     project.write_text(project.read_text().replace(changed, f"{changed}0.0.1,>="))
     told = lock_check(checkout)
     assert told.returncode == 1
-    assert told.stderr.strip() == "requirements.lock was made from another pyproject.toml. Run: make lock"
+    assert told.stderr.strip() == f"{outdated} made from another pyproject.toml. Run: make lock"
 
 
 def run_venv(checkout: Path, path: Path) -> "subprocess.CompletedProcess[str]":
