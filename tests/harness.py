@@ -63,9 +63,21 @@ class Harness:
         self, event_type: str, data: dict[str, Any], *, workspace: str = WORKSPACE, event_id: str | None = None
     ) -> str:
         """Publish an event as Pike would and return its id."""
+        return await self.publish_from(PIKE, event_type, data, workspace=workspace, event_id=event_id)
+
+    async def publish_from(
+        self,
+        source: str,
+        event_type: str,
+        data: dict[str, Any],
+        *,
+        workspace: str = WORKSPACE,
+        event_id: str | None = None,
+    ) -> str:
+        """Publish an event as this service of Pike's would and return its id."""
         event_id = event_id or str(uuid4())
         body = {
-            "specversion": "1.0", "id": event_id, "source": PIKE, "type": event_type, "workspaceid": workspace,
+            "specversion": "1.0", "id": event_id, "source": source, "type": event_type, "workspaceid": workspace,
             "time": "2026-11-23T12:00:00Z", "datacontenttype": "application/json", "data": data,
         }  # fmt: skip
         await self.publish_raw(json.dumps(body).encode(), routing_key=event_type, message_id=event_id)

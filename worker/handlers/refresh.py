@@ -18,7 +18,7 @@ from worker.mapping import invoice as invoice_mapping
 from worker.mapping import product as product_mapping
 from worker.mapping import push
 from worker.run import Run, Work
-from worker.store import customers, guarded, invoices, products, records
+from worker.store import connections, customers, guarded, invoices, products, records
 from worker.store.records import Written
 
 Target = tuple[UUID | None, str, Literal["draft", "booked"]]
@@ -47,7 +47,7 @@ class Refresh:
         api, connection = run.need_api(), run.need_connection()
         as_of = run.clock.now()
         product = await api.get_product(target[1])
-        lookups = self._registers.of(connection.agreement_number, api)
+        lookups = self._registers.of(connection, api)
         account = await lookups.finance_account(product)
         mapped = product_mapping.to_pike(product, connection.base_currency, account, await lookups.unit_names())
         failpoints.hit("refresh.read")
@@ -71,7 +71,7 @@ class Refresh:
 
     async def _invoice(self, run: Run, target: Target) -> None:
         api, connection = run.need_api(), run.need_connection()
-        lookups = self._registers.of(connection.agreement_number, api)
+        lookups = self._registers.of(connection, api)
         as_of = run.clock.now()
         document = await _document(run, target)
         numbers = {line.product.product_number for line in document.lines or () if line.product}
@@ -114,8 +114,15 @@ async def fail_refresh(event: Envelope[Any], problem: Problem, work: Work) -> No
     tables = {"product": "pike.products", "customer": "pike.customers", "invoice": "pike.invoices"}
     record_id = data.id
     if record_id is None and data.external_number is not None:
+        connected = await connections.find(work.connection, event.workspace_id)
+        if connected is None:
+            return
         record_id = await guarded.find_by_number(
-            work.connection, data.entity, event.workspace_id, data.external_number, data.document
+            work.connection,
+            data.entity,
+            (event.workspace_id, connected.agreement_number),
+            data.external_number,
+            data.document,
         )
     if record_id is not None:
         await records.note_attempt(
@@ -135,6 +142,16 @@ async def _target(data: RefreshRequested, run: Run) -> Target:
             Cause.NOT_FOUND,
             f"Pike has no {data.entity} {data.id} in this workspace.",
             "Check the id; a record that exists in e-conomic only can be refreshed by its number.",
+            fields=["id"],
+        )
+    agreement = run.need_connection().agreement_number
+    if known.external_number is not None and known.agreement_number not in (None, agreement):
+        raise refused(
+            Cause.NOT_FOUND,
+            f"This {data.entity} is of agreement {known.agreement_number}; agreement {agreement} is connected now, "
+            f"where the number {known.external_number} is another one.",
+            f"Import data to get the {data.entity} of the agreement that is connected now, or connect "
+            f"agreement {known.agreement_number} again.",
             fields=["id"],
         )
     if known.external_number is None:
@@ -190,7 +207,8 @@ async def _answer(work: Work, run: Run, entity: Any, target: Target, written: li
     announce(work, entity, [record.id for record in written if record.touched])
     record_id = written[0].id if written else target[0]
     if record_id is None:
-        record_id = await guarded.find_by_number(work.connection, entity, run.workspace_id, target[1], target[2])
+        scope = (run.workspace_id, run.need_connection().agreement_number)
+        record_id = await guarded.find_by_number(work.connection, entity, scope, target[1], target[2])
     if record_id is None:
         raise RuntimeError(f"{entity} {target[1]} was neither written nor found")
     changes = written[0].changes if written else ()

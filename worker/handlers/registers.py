@@ -4,26 +4,33 @@ Whoever changes the chart of accounts in e-conomic sees it in Pike within ``KEEP
 newest, and what it stored is read back.
 """
 
+from uuid import UUID
+
 from worker.clock import Clock
 from worker.economic.endpoints import EconomicApi
 from worker.handlers.lookups import Lookups
+from worker.store.connections import EconomicConnection
 
 KEEP_S = 300.0
 
 
 class Registers:
-    """Lookups by agreement, renewed after ``KEEP_S``. Never shared between agreements."""
+    """Lookups by grant, renewed after ``KEEP_S``. Two workspaces never share them, not even on one agreement:
+
+    one would read with the other's grant, and be held when that one is revoked.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._kept: dict[int, tuple[float, Lookups]] = {}
+        self._kept: dict[tuple[UUID, int], tuple[float, Lookups]] = {}
 
-    def of(self, agreement: int, api: EconomicApi) -> Lookups:
-        """Return the agreement's registers, read through ``api``; the grant in use is always the current one."""
+    def of(self, connection: EconomicConnection, api: EconomicApi) -> Lookups:
+        """Return the registers of a connection's agreement, read through ``api`` with this version of its grant."""
         now = self._clock.monotonic()
-        kept = self._kept.get(agreement)
+        grant = (connection.id, connection.grant_version)
+        kept = self._kept.get(grant)
         if kept is None or now - kept[0] > KEEP_S:
             self._kept = {key: value for key, value in self._kept.items() if now - value[0] <= KEEP_S}
-            kept = self._kept[agreement] = (now, Lookups(api))
+            kept = self._kept[grant] = (now, Lookups(api))
         kept[1].api = api
         return kept[1]

@@ -30,6 +30,14 @@ class Effect:
     age_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Another agreement that a subject was sent to; ``open``: nobody knows yet what became of it there."""
+
+    agreement_number: int
+    open: bool
+
+
 _COLUMNS = """agreement_number, subject_id, step, reference, idempotency_key, body, state, external_number, first_sent_at,
               extract(epoch from now() - first_sent_at)::float8 as age_s"""
 
@@ -52,6 +60,21 @@ async def begun(connection: Connection, subject_id: UUID) -> bool:
         )
         is not None
     )
+
+
+async def elsewhere(connection: Connection, agreement: int, subject_id: UUID) -> Elsewhere | None:
+    """Return where a subject was sent to before, other than this agreement; ``None`` when nowhere.
+
+    A workspace that was connected to another agreement meanwhile must not send the same invoice to both.
+    """
+    row = await connection.fetchrow(
+        """select agreement_number, state <> 'done' as open from economic.effects
+           where subject_id = $2 and agreement_number <> $1 and state <> 'refused'
+           order by state = 'done', agreement_number limit 1""",
+        agreement,
+        subject_id,
+    )
+    return Elsewhere(**row) if row else None
 
 
 async def any_open(connection: Connection, subject_id: UUID) -> bool:
@@ -79,16 +102,20 @@ async def intend(
     """Write an intent down before the call. False when one exists that was not refused: look it up first.
 
     A refused one is replaced: e-conomic said no, nothing was made, and the corrected request is another one.
+    An invoice that is intended in another agreement counts as well; the caller holds its row, so that two cannot pass.
     """
     row = await connection.fetchval(
         """insert into economic.effects as e
              (agreement_number, subject_id, step, workspace_id, reference, idempotency_key, body, state, fence)
-           values ($1, $2, $3, $4, $5, $6, $7, 'intent', $8)
+           select $1::int, $2::uuid, $3::text, $4::text, $5::text, $6::text, $7::bytea, 'intent', $8::bigint
+           where $3 = 'customer'
+              or not exists (select 1 from economic.effects o where o.subject_id = $2 and o.step = $3
+                             and o.agreement_number <> $1 and o.state <> 'refused')
            on conflict (agreement_number, subject_id, step) do update
            set reference = excluded.reference, idempotency_key = excluded.idempotency_key, body = excluded.body,
                state = 'intent', fence = excluded.fence, first_sent_at = now(), updated_at = now(),
                problem = null, external_number = null
-           where e.state = 'refused'
+           where e.state = 'refused' and e.workspace_id = excluded.workspace_id
            returning 1""",
         agreement,
         subject_id,

@@ -14,14 +14,15 @@ class Guarded:
     locked: bool
     external_number: str | None
     document: Literal["draft", "booked"] | None = None
+    agreement_number: int | None = None
 
 
 _QUERIES = {
-    "product": "select locked, external_number, null as document from pike.products",
-    "customer": "select locked, external_number, null as document from pike.customers",
+    "product": "select locked, external_number, null as document, agreement_number from pike.products",
+    "customer": "select locked, external_number, null as document, agreement_number from pike.customers",
     "invoice": """select locked or status = 'outcome_unknown' as locked, external_number,
                          case when booked_number is not null then 'booked'
-                              when draft_number is not null then 'draft' end as document
+                              when draft_number is not null then 'draft' end as document, agreement_number
                   from pike.invoices""",
 }
 
@@ -41,17 +42,21 @@ async def find(
 async def find_by_number(
     connection: Connection,
     entity: Literal["product", "customer", "invoice"],
-    workspace_id: str,
+    scope: tuple[str, int],
     external_number: str,
     document: Literal["draft", "booked"],
 ) -> UUID | None:
-    """Return the id of a linked record by e-conomic's number; ``document`` tells an invoice's series."""
+    """Return the id of a linked record by e-conomic's number; ``scope``: workspace and agreement.
+
+    ``document`` tells an invoice's series.
+    """
     found: UUID | None = await connection.fetchval(
-        f"""select id from pike.{entity}s where workspace_id = $1 and external_number = $2
+        f"""select id from pike.{entity}s where workspace_id = $1 and agreement_number = $4 and external_number = $2
             {"and (booked_number is not null) = $3" if entity == "invoice" else "and $3::bool is not null"}
             order by last_synced_at desc nulls last limit 1""",  # noqa: S608
-        workspace_id,
+        scope[0],
         external_number,
         document == "booked",
+        scope[1],
     )
     return found

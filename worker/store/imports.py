@@ -62,19 +62,37 @@ async def start(connection: Connection, row: Mapping[str, Any]) -> bool:
     )
 
 
-async def find(connection: Connection, import_id: UUID) -> ImportRow | None:
-    """Return one import."""
-    row = await connection.fetchrow(f"select {_COLUMNS} from economic.imports where id = $1", import_id)  # noqa: S608
-    return _read(row) if row else None
+async def restart(connection: Connection, import_id: UUID, agreement: int) -> bool:
+    """Let a failed import run again, from its first page; False while another one of the workspace is running."""
+    opened = await connection.fetchval(
+        """update economic.imports i
+           set state = 'running', agreement_number = $2, cursor = '{}', counts = '{}', report = null, problem = null,
+               cancel_requested = false, started_at = now(), updated_at = now(), finished_at = null
+           where id = $1 and state = 'failed'
+             and not exists (select 1 from economic.imports o where o.workspace_id = i.workspace_id and o.state = 'running')
+           returning 1""",
+        import_id,
+        agreement,
+    )
+    if opened is not None:
+        await connection.execute("delete from economic.import_rejects where import_id = $1", import_id)
+    return opened is not None
 
 
-async def find_by_event(connection: Connection, workspace_id: str, event_id: str) -> ImportRow | None:
-    """Return the workspace's import that Pike knows by this event id; the newest, should publishers share ids."""
+async def find_by_event(
+    connection: Connection, workspace_id: str, event_id: str, source: str | None = None
+) -> ImportRow | None:
+    """Return the workspace's import that Pike knows by this event id; ``source`` where the publisher is known.
+
+    Should publishers share ids, it is the one that is running, else the newest.
+    """
     row = await connection.fetchrow(
-        f"""select {_COLUMNS} from economic.imports where workspace_id = $1 and event_id = $2
-            order by started_at desc limit 1""",  # noqa: S608
+        f"""select {_COLUMNS} from economic.imports
+            where workspace_id = $1 and event_id = $2 and ($3::text is null or event_source = $3)
+            order by state = 'running' desc, started_at desc limit 1""",  # noqa: S608
         workspace_id,
         event_id,
+        source,
     )
     return _read(row) if row else None
 

@@ -86,6 +86,7 @@ with incoming as (
         (id, workspace_id, agreement_number, external_number, customer_id, {", ".join(_RULED)}, draft_number,
          lines_hash, locked, last_synced_at, last_attempt_at, synced_as_of)
     select case when i.marked is null or exists (select 1 from pike.invoices x where x.id = i.marked)
+                  or exists (select 1 from economic.effects e where e.subject_id = i.marked and e.workspace_id <> $1)
                 then gen_random_uuid() else i.marked end, $1, $2, i.external_number, i.customer_id,
            {", ".join(f"i.{name}" for name in _RULED)}, i.draft_number, i.lines_hash, true, now(), now(), $3
     from incoming i
@@ -272,10 +273,11 @@ async def _lines(
         return
     await connection.execute(
         """delete from pike.invoice_lines l using unnest($1::uuid[], $2::int[]) as t(invoice_id, count)
-           where l.invoice_id = t.invoice_id and l.position > t.count""",
+           where l.invoice_id = t.invoice_id and (l.position > t.count or l.position < 1)""",
         list(lines_by_invoice.keys()),
         [len(lines) for lines in lines_by_invoice.values()],
     )
+    await _free_line_ids(connection, {id_: pushed[id_] for id_ in lines_by_invoice if id_ in pushed})
     flat = [(invoice_id, line) for invoice_id, lines in lines_by_invoice.items() for line in lines]
     own = [pushed.get(invoice_id) for invoice_id, _ in flat]
     await connection.execute(
@@ -299,6 +301,20 @@ async def _lines(
             extra.accounts_requested.get(line.position) if extra else None
             for extra, (_, line) in zip(own, flat, strict=True)
         ],
+    )
+
+
+async def _free_line_ids(connection: Connection, pushed: Mapping[UUID, LinesOf]) -> None:
+    """Drop lines that Pike keeps at other positions than it published: their ids are needed where they were sent."""
+    if not pushed:
+        return
+    placed = [(invoice_id, position, line) for invoice_id, of in pushed.items() for position, line in of.ids.items()]
+    await connection.execute(
+        """delete from pike.invoice_lines l using unnest($1::uuid[], $2::int[], $3::uuid[]) as t(invoice_id, position, id)
+           where l.invoice_id = t.invoice_id and (l.id = t.id) <> (l.position = t.position)""",
+        [invoice_id for invoice_id, _, _ in placed],
+        [position for _, position, _ in placed],
+        [line for _, _, line in placed],
     )
 
 
@@ -342,6 +358,15 @@ async def save_request(connection: Connection, workspace_id: str, invoice: Reque
     )
 
 
+async def hold(connection: Connection, workspace_id: str, invoice_id: UUID) -> bool:
+    """Lock an invoice's row until the commit: whoever is about to send it waits here. False when it is not ours."""
+    return bool(
+        await connection.fetchval(
+            "select workspace_id = $1 from pike.invoices where id = $2 for update", workspace_id, invoice_id
+        )
+    )
+
+
 async def set_status(
     connection: Connection,
     workspace_id: str,
@@ -349,10 +374,10 @@ async def set_status(
     status: str,
     problem: dict[str, object] | None,
 ) -> None:
-    """Show where a push stands. A row that is already in e-conomic (locked) is left alone."""
+    """Show where a push stands. A row that is already in e-conomic (locked, or was until a disconnect) is left alone."""
     await connection.execute(
         """update pike.invoices set status = $3, last_problem = $4, last_attempt_at = now(), updated_at = now()
-           where id = $2 and workspace_id = $1 and not locked""",
+           where id = $2 and workspace_id = $1 and not locked and external_number is null""",
         workspace_id,
         invoice_id,
         status,

@@ -7,9 +7,9 @@ from events.envelope import Envelope
 from events.imports import ImportCancelled, ImportContinue, ImportProgressed, ImportRequested, ImportStarted
 from schemas.problem import Cause, Problem
 from worker import failpoints
-from worker.errors import NotYet, refused
+from worker.errors import NotYet, Refused, refused
 from worker.handlers.importing.closing import close_import
-from worker.handlers.importing.progress import CLOSING, ENTITY_OF, Progress, import_id_of
+from worker.handlers.importing.progress import CLOSING, ENTITY_OF, Progress, import_ids_of
 from worker.handlers.importing.stages import STAGE_STEPS, PageWrite, Sweep, incomplete
 from worker.run import Run, Work, root_of
 from worker.store import imports
@@ -44,6 +44,11 @@ async def continue_import(event: Envelope[Any], run: Run) -> None:
     data: ImportContinue = event.data
     async with run.read() as connection:
         row = await imports.find_by_event(connection, run.workspace_id, data.import_id)
+    if row is not None and row.state == "failed":  # the slice that failed it, replayed by an operator
+        async with run.checkpoint() as work:
+            row = await _restart(row, run, work)
+        if row is None:
+            raise NotYet("another import of this workspace is running", delay_s=5.0)
     if row is None or row.state != "running":
         async with run.finish("ended_before"):
             return
@@ -52,14 +57,27 @@ async def continue_import(event: Envelope[Any], run: Run) -> None:
 
 async def fail_import(event: Envelope[Any], problem: Problem, work: Work) -> None:
     """Close the import whose slice died; what its pages wrote stays, nothing is deactivated."""
-    row = await imports.find_by_event(work.connection, event.workspace_id, root_of(event))
+    source = event.source if isinstance(event.data, ImportRequested) else None
+    row = await imports.find_by_event(work.connection, event.workspace_id, root_of(event), source)
     if row is not None:
         await imports.end(work.connection, row.id, "failed", problem=problem.model_dump(mode="json"))
 
 
 async def _begin(event: Envelope[Any], data: ImportRequested, run: Run) -> ImportRow:
-    import_id = import_id_of(event.source, event.id)
+    """Start the import, take it up again, or start it anew when it failed and an operator replays it."""
     async with run.checkpoint() as work:
+        row = await imports.find_by_event(work.connection, run.workspace_id, event.id, event.source)
+        if row is None:
+            row = await _start(event, data, run, work)
+        elif row.state == "failed":
+            row = await _restart(row, run, work)
+    if row is None:
+        raise NotYet("another import of this workspace is running", delay_s=5.0)
+    return row
+
+
+async def _start(event: Envelope[Any], data: ImportRequested, run: Run, work: Work) -> ImportRow | None:
+    for import_id in import_ids_of(run.workspace_id, event.source, event.id):
         started = await imports.start(
             work.connection,
             {
@@ -75,16 +93,22 @@ async def _begin(event: Envelope[Any], data: ImportRequested, run: Run) -> Impor
                 "traceparent": event.traceparent,
             },
         )
-        row = await imports.find(work.connection, import_id)
         if started:
             work.emit(ImportStarted(import_id=event.id, entities=data.entities, mode=data.mode))
-    if row is None:
-        raise NotYet("another import of this workspace is running", delay_s=5.0)
-    return row
+            return await imports.find_by_event(work.connection, run.workspace_id, event.id, event.source)
+    return None
+
+
+async def _restart(row: ImportRow, run: Run, work: Work) -> ImportRow | None:
+    if not await imports.restart(work.connection, row.id, run.need_connection().agreement_number):
+        return None
+    return await imports.find_by_event(work.connection, run.workspace_id, row.event_id, row.event_source)
 
 
 async def _slice(row: ImportRow, run: Run) -> None:
     """Work page by page until the time of a slice is used up or the import is through."""
+    if row.agreement_number != run.need_connection().agreement_number:
+        raise _other_agreement(row.agreement_number, run.need_connection().agreement_number)
     sweep = Sweep(run, Progress.of(row))
     progress = sweep.progress
     started = reported = run.clock.monotonic()
@@ -104,6 +128,14 @@ async def _slice(row: ImportRow, run: Run) -> None:
                     return
     failpoints.hit("import.closing")
     await close_import(sweep)
+
+
+def _other_agreement(begun: int, now: int) -> Refused:
+    return refused(
+        Cause.IMPORT_INCOMPLETE,
+        f"This import began in agreement {begun}, and the workspace was connected to agreement {now} meanwhile.",
+        "Start a new import. What this one had brought stays; nothing was deactivated.",
+    )
 
 
 async def _commit(page: PageWrite, progress: Progress, run: Run, report: bool) -> bool:

@@ -32,12 +32,16 @@ _ORDER = ("products", "customers", "drafts", "booked")
 CLOSING = "closing"
 
 
-def import_id_of(source: str, event_id: str) -> UUID:
-    """Return our row id for an import: the event's id where it is a UUID, else one derived from it."""
+def import_ids_of(workspace_id: str, source: str, event_id: str) -> list[UUID]:
+    """Return our row id for an import: the event's id where it is a UUID, and one for it where that is taken.
+
+    Another workspace or publisher may use the same id, and one UUID may be spelled in several ways.
+    """
+    derived = uuid5(NAMESPACE_URL, f"{workspace_id}#{source}#{event_id}")
     try:
-        return UUID(event_id)
+        return [UUID(event_id), derived]
     except ValueError:
-        return uuid5(NAMESPACE_URL, f"{source}#{event_id}")
+        return [derived]
 
 
 def sum_key(document: str, currency: str, year: int) -> str:

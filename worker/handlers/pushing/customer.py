@@ -59,6 +59,12 @@ async def _create(run: Run, local: LocalCustomer) -> EconomicCustomer:
     async with run.read() as reading:
         known = await effects.find_all(reading, connection.agreement_number, local.id)
     api = run.need_api()
+    made = known.get("customer")
+    if made is not None and made.state == "done" and made.external_number:
+        there = await api.find_customer(int(made.external_number))
+        if there is None:
+            raise _deleted(local.model_copy(update={"external_number": made.external_number}))
+        return there
     return await write_once(
         run,
         Write(

@@ -1,7 +1,6 @@
 """The walk of a pushed invoice: load, find the customer, translate, draft once, book if asked, read back, record."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +12,11 @@ from schemas.invoice import BookingOut, EconomicBooked, EconomicDraft, PikeInvoi
 from schemas.problem import Cause, Problem
 from worker import failpoints
 from worker.economic.endpoints import EconomicApi
-from worker.errors import Refused, refused
+from worker.errors import NotYet, Refused, refused
 from worker.handlers.lookups import Lookups
 from worker.handlers.pushing.customer import customer_in_economic
-from worker.handlers.pushing.ledger import Write, write_once
+from worker.handlers.pushing.ledger import Write, looked_up, write_once
+from worker.handlers.pushing.loading import Loaded, load
 from worker.handlers.registers import Registers
 from worker.mapping import compare as comparing
 from worker.mapping import invoice as invoice_mapping
@@ -24,19 +24,9 @@ from worker.mapping import push
 from worker.mapping.body import to_json
 from worker.mapping.tax_rules import TaxRules
 from worker.run import Run, Work
-from worker.store import customers, effects, invoices, ownership, products
-from worker.store.effects import Effect
+from worker.store import customers, effects, invoices, ownership
 from worker.store.invoices import LinesOf
 from worker.store.records import write_audit
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """What Postgres knows before the first call."""
-
-    invoice: RequestedInvoice
-    customer: LocalCustomer
-    effects: Mapping[str, Effect]
 
 
 class PushInvoice:
@@ -49,21 +39,35 @@ class PushInvoice:
         """Send the invoice, or find it again, and record what e-conomic has."""
         data: InvoiceCreated = event.data
         connection = run.need_connection()
-        loaded = await _load(data, run)
+        loaded = await load(data, run)
         failpoints.hit("push.loaded")
-        customer = await customer_in_economic(run, loaded.customer)
-        lookups = self._registers.of(connection.agreement_number, run.need_api())
-        rules = await _rules(lookups, loaded.invoice)
-        stored: EconomicDraft | EconomicBooked = await _draft(run, loaded, customer)
+        stored = await _sent_before(run, loaded)
+        lookups = self._registers.of(connection, run.need_api())
+        if stored is None:
+            customer = await customer_in_economic(run, loaded.customer)
+            rules = await _rules(lookups, loaded.invoice)
+            stored = await _draft(run, loaded, customer)
+        else:
+            rules = await _rules(lookups, loaded.invoice)
         if connection.booking == "book" and isinstance(stored, EconomicDraft):
             stored = await _book(run, loaded, stored)
-        await _record(run, loaded, customer, stored, rules)
+        await _record(run, loaded, stored, rules)
 
 
 async def fail_push(event: Envelope[Any], problem: Problem, work: Work) -> None:
     """Show the failure at the invoice, which stays editable unless its outcome is unknown (R22)."""
     data: InvoiceCreated = event.data
-    await _keep_request(work, event.workspace_id, data)
+    taken = await ownership.taken(
+        work.connection,
+        event.workspace_id,
+        invoice_id=data.invoice.id,
+        customer_id=data.invoice.customer_id,
+        product_ids=(),
+        line_ids=(),
+    )
+    if "invoice" in taken:
+        return
+    await _keep_request(work, event.workspace_id, data if "customer" not in taken else _without_customer(data))
     unknown = problem.cause is Cause.OUTCOME_UNKNOWN or await effects.any_open(work.connection, data.invoice.id)
     status = "outcome_unknown" if unknown else "failed"
     await invoices.set_status(
@@ -71,62 +75,17 @@ async def fail_push(event: Envelope[Any], problem: Problem, work: Work) -> None:
     )
 
 
-async def _load(data: InvoiceCreated, run: Run) -> _Loaded:
-    """Read customer, products and what was done before. Raises ``Refused`` for what only a person can put right."""
-    agreement = run.need_connection().agreement_number
-    requested = data.invoice
-    async with run.read() as connection:
-        existing = await invoices.find(connection, run.workspace_id, requested.id)
-        customer = await customers.find(connection, run.workspace_id, agreement, requested.customer_id)
-        ids = [line.product_id for line in requested.lines if line.product_id is not None]
-        linked = await products.find_many(connection, run.workspace_id, agreement, ids)
-        done = await effects.find_all(connection, agreement, requested.id)
-        taken = await ownership.taken(
-            connection,
-            run.workspace_id,
-            invoice_id=requested.id,
-            customer_id=requested.customer_id,
-            product_ids=ids,
-            line_ids=[line.id for line in requested.lines],
-        )
-    if taken:
-        raise _not_yours(taken)
-    if existing is not None and existing.locked and existing.agreement_number != agreement:
-        raise refused(
-            Cause.LOCKED,
-            f"This invoice is already in another agreement ({existing.agreement_number}).",
-            "Make a new invoice in Pike for the agreement that is connected now.",
-        )
-    if customer is None:
-        if data.customer is None:
-            raise refused(
-                Cause.NOT_FOUND,
-                f"Pike's customer {requested.customer_id} is not known here.",
-                "Send the customer along with the invoice, or create it in Pike first.",
-                fields=["customer_id"],
-            )
-        customer = LocalCustomer.model_validate(data.customer.model_dump())
-    lines = tuple(
-        line.model_copy(update={"product_number": linked[line.product_id].external_number})
-        if line.product_id in linked
-        else line
-        for line in requested.lines
-    )
-    return _Loaded(requested.model_copy(update={"lines": lines}), customer, done)
+def _without_customer(data: InvoiceCreated) -> InvoiceCreated:
+    return data.model_copy(update={"customer": None})
 
 
-def _not_yours(taken: set[str]) -> Refused:
-    """Refuse ids that are somebody else's; whose they are is not said."""
-    fields = {"invoice": "id", "customer": "customer_id", "product": "lines.product_id", "line": "lines.id"}
-    names = [name for name in fields if name in taken]
-    owner = "another invoice" if names == ["line"] else "another workspace"
-    return refused(
-        Cause.NOT_FOUND,
-        f"The {' and the '.join(names)} id of this invoice belong{'s' if len(names) == 1 else ''} to {owner} in Pike. "
-        "Nothing was sent to e-conomic.",
-        "Publish the invoice in its own workspace, with ids of its own.",
-        fields=[fields[name] for name in names],
-    )
+async def _sent_before(run: Run, loaded: Loaded) -> EconomicDraft | EconomicBooked | None:
+    """Look up what was sent before, ahead of every check: what is there is recorded, whatever has changed since."""
+    if loaded.sent is None:
+        return None
+    api = run.need_api()
+    reference = push.reference_for(run.need_connection().agreement_number, loaded.invoice.id)
+    return await looked_up(reference, lambda: look_up(api, reference), loaded.sent)
 
 
 async def _rules(lookups: Lookups, invoice: RequestedInvoice) -> TaxRules:
@@ -134,7 +93,7 @@ async def _rules(lookups: Lookups, invoice: RequestedInvoice) -> TaxRules:
     return await lookups.tax_rules(await lookups.products(numbers))
 
 
-async def _draft(run: Run, loaded: _Loaded, customer: EconomicCustomer) -> EconomicDraft | EconomicBooked:
+async def _draft(run: Run, loaded: Loaded, customer: EconomicCustomer) -> EconomicDraft | EconomicBooked:
     connection, api = run.need_connection(), run.need_api()
     reference = push.reference_for(connection.agreement_number, loaded.invoice.id)
     body = push.to_economic(loaded.invoice, customer, _defaults(connection.defaults), reference)
@@ -142,6 +101,8 @@ async def _draft(run: Run, loaded: _Loaded, customer: EconomicCustomer) -> Econo
 
     async def with_intent(work: Work) -> None:
         await _keep_request(work, run.workspace_id, data)
+        if not await invoices.hold(work.connection, run.workspace_id, loaded.invoice.id):
+            raise NotYet("another workspace has just used this invoice's id", delay_s=1.0)
 
     async def on_unknown(work: Work, problem: Problem) -> None:
         shown = problem.model_dump(mode="json")
@@ -156,7 +117,7 @@ async def _draft(run: Run, loaded: _Loaded, customer: EconomicCustomer) -> Econo
             reference=reference,
             body=to_json(body),
             send=api.create_draft,
-            look_up=lambda: _look_up(api, reference),
+            look_up=lambda: look_up(api, reference),
             number_of=lambda made: str(made.number),
         ),
         loaded.effects.get("draft"),
@@ -165,13 +126,13 @@ async def _draft(run: Run, loaded: _Loaded, customer: EconomicCustomer) -> Econo
     )
 
 
-async def _book(run: Run, loaded: _Loaded, draft: EconomicDraft) -> EconomicBooked:
+async def _book(run: Run, loaded: Loaded, draft: EconomicDraft) -> EconomicBooked:
     """Booking cannot be undone, so it has its own row in the ledger."""
     api = run.need_api()
     reference = push.reference_for(run.need_connection().agreement_number, loaded.invoice.id)
 
-    async def look_up() -> EconomicBooked | None:
-        found = await _look_up(api, reference)
+    async def find_booked() -> EconomicBooked | None:
+        found = await look_up(api, reference)
         return found if isinstance(found, EconomicBooked) else None
 
     body = BookingOut(draft_invoice=BookingOut.Draft(draft_invoice_number=draft.number))
@@ -184,7 +145,7 @@ async def _book(run: Run, loaded: _Loaded, draft: EconomicDraft) -> EconomicBook
                 reference=reference,
                 body=to_json(body),
                 send=api.book_draft,
-                look_up=look_up,
+                look_up=find_booked,
                 number_of=lambda made: str(made.number),
             ),
             loaded.effects.get("book"),
@@ -192,7 +153,7 @@ async def _book(run: Run, loaded: _Loaded, draft: EconomicDraft) -> EconomicBook
     except Refused as exc:
         if exc.problem.cause is not Cause.DRAFT_DELETED:
             raise
-        booked = await look_up()
+        booked = await find_booked()
         if booked is not None:  # somebody booked it by hand meanwhile
             return booked
         # e-conomic answers the draft's key with the draft that is gone: what is sent again needs a key of its own
@@ -203,7 +164,7 @@ async def _book(run: Run, loaded: _Loaded, draft: EconomicDraft) -> EconomicBook
         raise
 
 
-async def _look_up(api: EconomicApi, reference: str) -> EconomicDraft | EconomicBooked | None:
+async def look_up(api: EconomicApi, reference: str) -> EconomicDraft | EconomicBooked | None:
     """Find an invoice by our marker, booked ones first: a draft with the marker may be a copy somebody made of it."""
     booked = await api.find_booked_by_reference(reference)
     if booked:
@@ -235,8 +196,7 @@ async def _keep_request(work: Work, workspace_id: str, data: InvoiceCreated) -> 
 
 async def _record(
     run: Run,
-    loaded: _Loaded,
-    customer: EconomicCustomer,
+    loaded: Loaded,
     stored: EconomicDraft | EconomicBooked,
     rules: TaxRules,
 ) -> None:
@@ -251,13 +211,14 @@ async def _record(
     async with run.finish("synced") as work:
         scope = (work.connection, run.workspace_id, agreement)
         await _keep_request(work, run.workspace_id, run.event.data)
-        await customers.link(*scope, {loaded.customer.id: str(customer.customer_number)})
-        await customers.stamp(*scope, str(customer.customer_number))
+        if row.customer_number is not None:
+            await customers.link(*scope, {loaded.customer.id: row.customer_number})
+            await customers.stamp(*scope, row.customer_number)
         written = await invoices.upsert_invoices(
             *scope, [row], as_of, pushed={loaded.invoice.id: _lines_of(loaded.invoice)}
         )
         await write_audit(work.connection, run.workspace_id, "invoice", f"push:{run.event.id}", written)
-        await _done(work, agreement, loaded, customer, stored)
+        await _done(work, agreement, loaded, stored)
         ids: tuple[UUID, ...] = tuple(record.id for record in written) or (loaded.invoice.id,)
         work.emit(RecordsChanged(entity="invoice", ids=ids))
         work.emit(_synced(loaded, row, adjustments, as_of))
@@ -269,14 +230,11 @@ def _to_pike(stored: EconomicDraft | EconomicBooked, rules: TaxRules) -> PikeInv
     return invoice_mapping.draft_to_pike(stored, rules)
 
 
-async def _done(
-    work: Work, agreement: int, loaded: _Loaded, customer: EconomicCustomer, stored: EconomicDraft | EconomicBooked
-) -> None:
+async def _done(work: Work, agreement: int, loaded: Loaded, stored: EconomicDraft | EconomicBooked) -> None:
     """Close every step of the ledger that this push went through; steps that were not taken have no row."""
-    outcomes = [
-        (loaded.customer.id, "customer", str(customer.customer_number)),
-        (loaded.invoice.id, "draft", str(stored.number)),
-    ]
+    outcomes = [(loaded.invoice.id, "draft", str(stored.number))]
+    if stored.customer is not None:
+        outcomes.append((loaded.customer.id, "customer", str(stored.customer.customer_number)))
     if isinstance(stored, EconomicBooked):
         outcomes.append((loaded.invoice.id, "book", str(stored.number)))
     for subject, step, number in outcomes:
@@ -298,7 +256,7 @@ def _lines_of(invoice: RequestedInvoice) -> LinesOf:
     )
 
 
-def _synced(loaded: _Loaded, row: PikeInvoice, adjustments: list[Any], as_of: Any) -> InvoiceSynced:
+def _synced(loaded: Loaded, row: PikeInvoice, adjustments: list[Any], as_of: Any) -> InvoiceSynced:
     return InvoiceSynced(
         invoice_id=loaded.invoice.id,
         external_number=row.external_number,

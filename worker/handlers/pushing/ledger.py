@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from schemas.problem import Cause, Problem
 from worker import failpoints
 from worker.economic.sentences import outcome_unknown
-from worker.errors import NotYet, OutcomeUnknown, Refused
+from worker.errors import NotYet, OutcomeUnknown, Refused, Unavailable
 from worker.run import Run, Work
 from worker.store import effects
 from worker.store.effects import Effect, Step
@@ -53,21 +53,22 @@ async def write_once(
 ) -> T:
     """Return what e-conomic has for this write, making it only when it is proved that nothing was made before.
 
-    ``with_intent`` is written in the same commit as the intent, ``on_unknown`` when the answer was lost.
+    ``with_intent`` is written before the intent, in the same commit, which it holds back by raising. ``on_unknown`` is
+    written when the answer was lost.
     Raises what the call raises, ``NotYet`` while a look-up is too young to prove anything, ``OutcomeUnknown``.
     The caller records "done" in the commit that finishes the work.
     """
     if known is None or known.state == "refused":
         key = str(uuid4())
         async with run.checkpoint() as work:
-            owned = await _intend(work, run, write, key)
-            if owned and with_intent is not None:
+            if with_intent is not None:
                 await with_intent(work)
+            owned = await _intend(work, run, write, key)
         if owned:
             failpoints.hit("push", write.step, "intended")
             return await _send(run, write, write.body, key, on_unknown)
         raise NotYet("another run has just begun the same write", delay_s=SETTLE_S)
-    found = await _looked_up(write)
+    found = await looked_up(write.reference, write.look_up, known)
     if found is not None:
         return found
     if known.state == "done":
@@ -75,12 +76,20 @@ async def write_once(
     return await _repeat(run, write, known, on_unknown)
 
 
-async def _looked_up(write: Write[T]) -> T | None:
-    """Look a sent write up. An answer that cannot be read or is refused proves nothing: the outcome stays unknown."""
+async def looked_up(reference: str, look_up: Callable[[], Awaitable[T | None]], known: Effect) -> T | None:
+    """Look a sent write up. An answer that cannot be read or is refused proves nothing: the outcome stays unknown.
+
+    So it does while e-conomic is away: looking up spends no attempt, else a long outage would end in a dead letter of
+    which nobody knows what became of it.
+    """
     try:
-        return await write.look_up()
+        return await look_up()
     except Refused as exc:
-        raise outcome_unknown(f"look-up of {write.reference}: {exc}") from exc
+        raise outcome_unknown(f"look-up of {reference}: {exc}") from exc
+    except Unavailable as exc:
+        if known.state == "done":
+            raise
+        raise outcome_unknown(f"look-up of {reference}: {exc}") from exc
 
 
 async def _intend(work: Work, run: Run, write: Write[T], key: str) -> bool:

@@ -9,6 +9,7 @@ from worker.handlers.plan import Plan
 from worker.handlers.pushing import customer as customers
 from worker.handlers.pushing import handler
 from worker.handlers.pushing.ledger import KEY_LIFE_S, SETTLE_S, _gone
+from worker.handlers.pushing.loading import Loaded, load
 from worker.mapping import push
 from worker.mapping.checks import Findings
 from worker.mapping.push_checks import check_line
@@ -27,8 +28,8 @@ async def preview_push(plan: Plan, run: Run) -> None:
         {"status": row.status, "locked": row.locked, "external_number": row.external_number} if row else None
     )
     reference = push.reference_for(connection.agreement_number, data.invoice.id)
-    found = await handler._look_up(api, reference)
-    loaded = await handler._load(data, run)
+    found = await handler.look_up(api, reference)
+    loaded = await load(data, run)
     plan.pike["ledger"] = {step: effect.state for step, effect in loaded.effects.items()}
     if found is not None:
         return _there(plan, found, reference, books=connection.booking == "book")
@@ -68,7 +69,7 @@ async def _customer(plan: Plan, local: LocalCustomer, run: Run) -> EconomicCusto
     return found
 
 
-async def _check(plan: Plan, loaded: handler._Loaded, customer: EconomicCustomer | None, run: Run) -> None:
+async def _check(plan: Plan, loaded: Loaded, customer: EconomicCustomer | None, run: Run) -> None:
     """Run the checks that precede every sending, and look at the products as they are in e-conomic now."""
     connection = run.need_connection()
     try:
