@@ -13,15 +13,13 @@ from worker.broker.delivery import Lane
 from worker.broker.topology import EVENTS_EXCHANGE, INTERNAL_EXCHANGE, LANE_QUEUES
 from worker.clock import Clock
 from worker.economic.client import EconomicClient
-from worker.economic.endpoints import EconomicApi
+from worker.handlers.agreement import Verified, choose_defaults, verify
 from worker.run import SOURCE, message_of
-from worker.store import connections, inbox, outbox
-from worker.store.connections import EconomicConnection
+from worker.store import access_audit, connections, inbox, outbox
+from worker.store.connections import Choices, EconomicConnection
 from worker.store.crypto import Vault
 from worker.store.outbox import OutboxMessage
-from worker.store.pool import Database
-
-DOMESTIC = 1
+from worker.store.pool import Connection, Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,52 +39,57 @@ async def connect(
     workspace_id: str,
     grant: SecretStr,
     booking: str | None = None,
+    actor: str = "command line",
 ) -> Connected:
-    """Connect or reconnect. Raises ``GrantRevoked`` when e-conomic does not accept the grant, ``Unavailable``."""
-    api = client.for_grant(grant, agreement_number=None)
-    agreement = await api.get_self()
-    defaults = await choose_defaults(api)
+    """Connect or reconnect with a grant token at hand.
+
+    Raises ``GrantRevoked`` when e-conomic does not accept the grant, ``Unavailable``."""
+    verified = await verify(client.for_grant(grant, agreement_number=None))
     failpoints.hit("connect.verified")
     async with database.transaction("connect") as connection:
-        made = await connections.establish(
-            connection,
-            vault,
-            workspace_id=workspace_id,
-            agreement_number=agreement.agreement_number,
-            company_name=agreement.company.name,
-            base_currency=agreement.settings.base_currency,
-            grant=grant,
-            defaults=defaults,
-            booking=booking,
+        made = await store(
+            connection, vault, clock, workspace_id=workspace_id, grant=grant, verified=verified, booking=booking
         )
-        waiting = await inbox.release_parked(connection, workspace_id)
-        await outbox.append(
-            connection, [_established(made, clock), *(_released(row, workspace_id) for row in waiting)], lease_s=0.0
-        )
+        await access_audit.write(connection, actor, "connected", workspace_id=workspace_id, details=_told(verified))
         failpoints.hit("connect.before_commit")
     failpoints.hit("connect.committed")
+    return made
+
+
+async def store(
+    connection: Connection,
+    vault: Vault,
+    clock: Clock,
+    *,
+    workspace_id: str,
+    grant: SecretStr,
+    verified: Verified,
+    booking: str | None = None,
+    choices: Choices | None = None,
+) -> Connected:
+    """Store a verified grant in the caller's transaction, announce the connection and release what waited for it."""
+    made = await connections.establish(
+        connection,
+        vault,
+        workspace_id=workspace_id,
+        agreement_number=verified.number,
+        company_name=verified.company_name,
+        base_currency=verified.base_currency,
+        grant=grant,
+        defaults=choose_defaults(verified.options),
+        booking=booking,
+    )
+    if choices is not None:
+        made = await connections.choose(connection, workspace_id, choices)
+    waiting = await inbox.release_parked(connection, workspace_id)
+    await outbox.append(
+        connection, [_established(made, clock), *(_released(row, workspace_id) for row in waiting)], lease_s=0.0
+    )
     return Connected(made, len(waiting))
 
 
-async def choose_defaults(api: EconomicApi) -> dict[str, Any]:
-    """Pick what a new customer or invoice needs: the first group, layout and net terms, the domestic VAT zone."""
-    groups = await api.customer_groups()
-    terms = await api.payment_terms()
-    layouts = [layout for layout in await api.layouts() if not layout.deleted]
-    zones = {zone.vat_zone_number for zone in await api.vat_zones()}
-    net = [term for term in terms if term.payment_terms_type in ("net", "invoiceMonth")] or terms
-    chosen: dict[str, Any] = {}
-    if groups:
-        chosen["customer_group"] = min(group.customer_group_number for group in groups)
-    if net:
-        first = min(net, key=lambda term: term.payment_terms_number)
-        chosen["payment_terms"] = first.payment_terms_number
-        chosen["payment_terms_type"] = first.payment_terms_type
-    if layouts:
-        chosen["layout"] = min(layout.layout_number for layout in layouts)
-    if zones:
-        chosen["vat_zone"] = DOMESTIC if DOMESTIC in zones else min(zones)
-    return chosen
+def _told(verified: Verified) -> dict[str, Any]:
+    return {"agreement_number": verified.number, "company_name": verified.company_name}
 
 
 def _established(made: EconomicConnection, clock: Clock) -> OutboxMessage:

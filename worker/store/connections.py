@@ -29,6 +29,8 @@ class EconomicConnection:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     problem: Mapping[str, Any] | None = None
     grant_version: int = 1
+    sync_every_minutes: int | None = None
+    """How often what changed is read; ``None`` is the worker's default."""
 
     @property
     def active(self) -> bool:
@@ -37,7 +39,8 @@ class EconomicConnection:
 
 
 _COLUMNS = """id, workspace_id, agreement_number, company_name, base_currency, status, grant_sealed, grant_key_id,
-              booking, on_missing_product, on_missing_customer, defaults, problem, grant_version"""
+              booking, on_missing_product, on_missing_customer, defaults, problem, grant_version,
+              sync_every_minutes"""
 
 
 def open_grant(vault: Vault, connection: EconomicConnection) -> SecretStr:
@@ -83,7 +86,10 @@ async def establish(
     defaults: Mapping[str, Any],
     booking: str | None = None,
 ) -> EconomicConnection:
-    """Connect or reconnect a workspace. The grant is sealed for this row; choices made before are kept."""
+    """Connect or reconnect a workspace. The grant is sealed for this row; choices made before are kept.
+
+    Another agreement than before gets its own defaults: its groups and terms have numbers of their own.
+    """
     known = await connection.fetchval(
         "select id from economic.connections where workspace_id = $1 for update", workspace_id
     )
@@ -98,7 +104,9 @@ async def establish(
                 base_currency = excluded.base_currency, status = 'active', problem = null,
                 grant_sealed = excluded.grant_sealed, grant_key_id = excluded.grant_key_id,
                 grant_version = c.grant_version + 1,
-                defaults = excluded.defaults || c.defaults, booking = coalesce($9, c.booking), updated_at = now()
+                defaults = case when c.agreement_number = excluded.agreement_number
+                                then excluded.defaults || c.defaults else excluded.defaults end,
+                booking = coalesce($9, c.booking), updated_at = now()
             returning {_COLUMNS}""",  # noqa: S608
         row_id,
         workspace_id,
@@ -111,6 +119,49 @@ async def establish(
         booking,
     )
     return _read(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a person chose for a connection. ``defaults`` are added to those of the row."""
+
+    booking: str
+    on_missing_customer: str
+    on_missing_product: str
+    sync_every_minutes: int | None
+    defaults: Mapping[str, Any]
+
+
+async def choose(connection: Connection, workspace_id: str, choices: Choices) -> EconomicConnection:
+    """Store a person's choices. Raises ``LookupError`` for a workspace that has no connection."""
+    row = await connection.fetchrow(
+        f"""update economic.connections
+            set booking = $2, on_missing_customer = $3, on_missing_product = $4, sync_every_minutes = $5,
+                defaults = defaults || $6, updated_at = now()
+            where workspace_id = $1 returning {_COLUMNS}""",  # noqa: S608
+        workspace_id,
+        choices.booking,
+        choices.on_missing_customer,
+        choices.on_missing_product,
+        choices.sync_every_minutes,
+        dict(choices.defaults),
+    )
+    if row is None:
+        raise LookupError(f"workspace {workspace_id} has no connection")
+    return _read(row)
+
+
+async def in_other_workspaces(connection: Connection, agreement_number: int, workspace_id: str) -> bool:
+    """Whether another workspace is connected to this agreement. Until the commit no other may come to be."""
+    await connection.execute("select pg_advisory_xact_lock(hashtext('connect'), $1)", agreement_number)
+    return bool(
+        await connection.fetchval(
+            """select exists (select 1 from economic.connections
+                              where agreement_number = $1 and workspace_id <> $2 and status <> 'closed')""",
+            agreement_number,
+            workspace_id,
+        )
+    )
 
 
 class Refusal(StrEnum):
@@ -181,4 +232,5 @@ def _read(row: Any) -> EconomicConnection:
         defaults=row["defaults"],
         problem=row["problem"],
         grant_version=row["grant_version"],
+        sync_every_minutes=row["sync_every_minutes"],
     )

@@ -1,7 +1,8 @@
-"""Sealing grant tokens: AES-256-GCM with the key's id stored beside it and the row bound in.
+"""Sealing grant tokens in envelopes: AES-256-GCM, the master key's id stored beside it and the row bound in.
 
-A sealed token copied to another row, column or table does not open. Keys come as ``id:base64`` pairs; the first
-one seals, all of them open, so that keys can be rotated while the worker runs.
+Each token has a data key of its own, which the master key seals: a master key is used for few bytes, and never on what
+strangers choose. A sealed token copied to another row, column or table does not open. Keys come as ``id:base64``
+pairs; the first one seals, all of them open, so that keys can be rotated while the worker runs.
 """
 
 import base64
@@ -19,6 +20,15 @@ from worker.errors import SettingsError, WorkerError
 
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
+_WRAPPED_BYTES = _NONCE_BYTES + _KEY_BYTES + 16
+_ENVELOPE = b"PE2\x00"
+"""What envelopes begin with. Tokens without it were sealed by the version before, with the master key itself."""
+
+GRANT = "economic.connections|grant_sealed"
+"""Where a connection's grant lies; part of what is authenticated."""
+
+ATTEMPT = "economic.connect_attempts|grant_sealed"
+"""Where a grant lies until the person has confirmed it."""
 
 
 class CannotOpen(WorkerError):
@@ -62,23 +72,42 @@ class Vault:
             keys[key_id] = key
         return cls(keys)
 
-    def seal(self, token: SecretStr, row: UUID) -> Sealed:
-        """Encrypt a grant token for this row of ``economic.connections``."""
-        nonce = os.urandom(_NONCE_BYTES)
+    def seal(self, token: SecretStr, row: UUID, place: str = GRANT) -> Sealed:
+        """Encrypt a grant token for this row of this place."""
+        bound, data_key = _bound_to(place, row), AESGCM.generate_key(bit_length=8 * _KEY_BYTES)
+        wrapped = _encrypt(self._keys[self.current], data_key, bound)
         text = token.get_secret_value().encode()
-        return Sealed(self.current, nonce + self._keys[self.current].encrypt(nonce, text, _bound_to(row)))
+        return Sealed(self.current, _ENVELOPE + wrapped + _encrypt(AESGCM(data_key), text, bound))
 
-    def open(self, sealed: Sealed, row: UUID) -> SecretStr:
+    def open(self, sealed: Sealed, row: UUID, place: str = GRANT) -> SecretStr:
         """Decrypt. Raises ``CannotOpen``; its text names the row and the key id only."""
         key = self._keys.get(sealed.key_id)
         if key is None:
             raise CannotOpen(f"connection {row} was sealed with key '{sealed.key_id}', which is not in the settings")
-        nonce, data = sealed.data[:_NONCE_BYTES], sealed.data[_NONCE_BYTES:]
         try:
-            return SecretStr(key.decrypt(nonce, data, _bound_to(row)).decode())
+            return SecretStr(_open(key, sealed.data, _bound_to(place, row)).decode())
         except InvalidTag as exc:
             raise CannotOpen(f"the grant of connection {row} does not open with key '{sealed.key_id}'") from exc
 
 
-def _bound_to(row: UUID) -> bytes:
-    return f"economic.connections|grant_sealed|{row}".encode()
+def _open(key: AESGCM, data: bytes, bound: bytes) -> bytes:
+    if not data.startswith(_ENVELOPE):
+        return _decrypt(key, data, bound)
+    inside = data[len(_ENVELOPE) :]
+    data_key = AESGCM(_decrypt(key, inside[:_WRAPPED_BYTES], bound))
+    return _decrypt(data_key, inside[_WRAPPED_BYTES:], bound)
+
+
+def _encrypt(key: AESGCM, text: bytes, bound: bytes) -> bytes:
+    nonce = os.urandom(_NONCE_BYTES)
+    return nonce + key.encrypt(nonce, text, bound)
+
+
+def _decrypt(key: AESGCM, data: bytes, bound: bytes) -> bytes:
+    if len(data) < _NONCE_BYTES + 16:
+        raise InvalidTag
+    return key.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], bound)
+
+
+def _bound_to(place: str, row: UUID) -> bytes:
+    return f"{place}|{row}".encode()
