@@ -14,6 +14,7 @@ from worker.economic.client import EconomicClient
 from worker.economic.limiter import Limiter
 from worker.errors import SchemaMismatch, SettingsError
 from worker.handlers import handlers
+from worker.handlers.connect_steps import Steps
 from worker.runtime.budget import SharedBudget
 from worker.runtime.dispatch import Dispatcher
 from worker.runtime.janitor import Janitor
@@ -24,6 +25,8 @@ from worker.settings import Settings
 from worker.store import migrate
 from worker.store.crypto import Vault
 from worker.store.pool import Database
+from worker.web.front import Front
+from worker.web.operators import Operators
 
 
 def make_topology(settings: Settings) -> Topology:
@@ -121,6 +124,26 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             slice_s=settings.import_slice_s,
         )
         yield Worker(broker, relay, dispatcher, Janitor(database, dispatcher.burial), clock)
+
+
+def make_front(settings: Settings, made: Worker) -> Front:
+    """Return what the pages stand on. Raises ``SettingsError`` naming the setting."""
+    dispatcher = made.dispatcher
+    try:
+        operators = Operators.parse(settings.operator_tokens.get_secret_value())
+    except SettingsError as exc:
+        raise SettingsError(f"PIKE_ECONOMIC_OPERATOR_TOKENS is not usable: {exc}") from None
+    keys = settings.link_keys()
+    return Front(
+        database=dispatcher.database,
+        clock=made.clock,
+        steps=Steps(dispatcher.database, dispatcher.client, dispatcher.vault, made.clock, keys),
+        operators=operators,
+        public_url=settings.public_url,
+        consent_url=settings.consent_url,
+        app_public_token=settings.app_public_token.get_secret_value(),
+        link_keys=keys,
+    )
 
 
 async def require_migrated(settings: Settings) -> None:

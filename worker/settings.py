@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from worker.errors import SettingsError
 
 PREFIX = "PIKE_ECONOMIC_"
+MIN_LINK_KEY = 32
 
 _WHAT = {
     "amqp_url": "the address of RabbitMQ, e.g. amqp://user:password@host:5672/vhost",
@@ -28,6 +29,10 @@ def _origin(value: object) -> object:
     if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
         raise ValueError("must be https: tokens are sent there (http is accepted on this machine only)")
     return text
+
+
+def _origin_or_none(value: object) -> object:
+    return _origin(value) if value else ""
 
 
 def _server(schemes: tuple[str, ...]) -> BeforeValidator:
@@ -56,9 +61,10 @@ class Settings(BaseModel):
     openapi_url: HttpAddress = "https://apis.e-conomic.com"
     consent_url: HttpAddress = "https://secure.e-conomic.com/secure/api1/requestaccess.aspx"
     operator_tokens: SecretStr = SecretStr("")
+    link_key: SecretStr = SecretStr("")
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=0, le=65535)
-    public_url: str = ""
+    public_url: Annotated[str, BeforeValidator(_origin_or_none)] = ""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$")
     prefetch_work: int = Field(default=50, ge=1, le=1000)
     prefetch_bulk: int = Field(default=4, ge=1, le=100)
@@ -71,6 +77,17 @@ class Settings(BaseModel):
         if not self.wait_ladder_s or list(self.wait_ladder_s) != sorted(set(self.wait_ladder_s)):
             raise ValueError("WAIT_LADDER_S must be growing numbers of seconds")
         return self
+
+    @model_validator(mode="after")
+    def _link_keys_are_long(self) -> Self:
+        if any(len(key) < MIN_LINK_KEY for key in self.link_keys()):
+            raise ValueError(f"LINK_KEY must be {MIN_LINK_KEY} characters or more (openssl rand -hex 32)")
+        return self
+
+    def link_keys(self) -> list[bytes]:
+        """Return the keys shared with Pike; the first signs, all are accepted."""
+        parts = self.link_key.get_secret_value().split(",")
+        return [part.strip().encode() for part in parts if part.strip()]
 
     def redacted(self) -> dict[str, str]:
         """Return every setting as text, secrets as "set" or "not set", passwords in addresses removed."""
@@ -87,7 +104,9 @@ class Settings(BaseModel):
         values = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
         keys = [entry.partition(":")[2] for entry in self.encryption_keys.get_secret_value().split(",")]
         tokens = [entry.partition(":")[2] for entry in self.operator_tokens.get_secret_value().split(",")]
-        return [value for value in [*values, *keys, *tokens] if value]
+        links = [key.decode() for key in self.link_keys()]
+        passwords = [urlsplit(url.get_secret_value()).password or "" for url in (self.amqp_url, self.database_url)]
+        return [value for value in [*values, *keys, *tokens, *links, *passwords] if value]
 
 
 def _redact(name: str, value: SecretStr) -> str:

@@ -5,7 +5,7 @@ import signal
 
 import click
 
-from worker.bootstrap import worker
+from worker.bootstrap import make_front, worker
 from worker.cli.output import print_json, with_settings
 from worker.ops.app import serving
 from worker.store import migrate as migrations
@@ -18,7 +18,7 @@ async def run() -> int:
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, made.stop)
-        async with serving(made, settings.http_host, settings.http_port):
+        async with serving(made, settings.http_host, settings.http_port, make_front(settings, made)):
             await made.run()
     return 0
 

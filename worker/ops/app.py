@@ -1,4 +1,4 @@
-"""The worker's own HTTP: health for orchestrators and metrics. Open, so it says nothing secret."""
+"""The worker's HTTP: health for orchestrators and metrics, open and without secrets; and the pages, where set up."""
 
 import asyncio
 from collections import deque
@@ -12,33 +12,61 @@ from worker.errors import StoreUnavailable
 from worker.ops.figures import SharedFigures
 from worker.runtime.lifecycle import Worker
 from worker.telemetry import metrics
+from worker.web import connecting, signing_in
+from worker.web.front import FRONT, Front
+from worker.web.guard import HEAD_LIMIT_S, MAX_CONNECTIONS, MAX_LINE, Guard
+from worker.web.hardening import MAX_BODY, harden
+from worker.web.pages import static
 
 _WORKER = web.AppKey("worker", Worker)
 _FIGURES = web.AppKey("figures", SharedFigures)
 _LAG_EVERY_S = 0.5
 
 
-def make_app(worker: Worker) -> web.Application:
-    """Build the application for one worker."""
-    app = web.Application(client_max_size=64 * 1024)
+def make_app(worker: Worker, front: Front | None = None, guard: Guard | None = None) -> web.Application:
+    """Build the application for one worker. Without ``front`` there are no pages."""
+    outer = [guard.middleware()] if guard else []
+    app = web.Application(client_max_size=MAX_BODY, middlewares=outer)
+    harden(app)
     app[_WORKER] = worker
     app[_FIGURES] = SharedFigures(worker.dispatcher.database, worker.clock)
     app.cleanup_ctx.append(_watch_loop)
     app.router.add_get("/health/live", _live)
     app.router.add_get("/health/ready", _ready)
     app.router.add_get("/metrics", _metrics)
+    if front is not None:
+        app[FRONT] = front
+        app.router.add_get("/static/{name}", static)
+        connecting.add_routes(app)
+        signing_in.add_routes(app)
     return app
 
 
 @asynccontextmanager
-async def serving(worker: Worker, host: str, port: int) -> AsyncIterator[str]:
+async def serving(
+    worker: Worker,
+    host: str,
+    port: int,
+    front: Front | None = None,
+    *,
+    head_limit_s: float = HEAD_LIMIT_S,
+    max_connections: int = MAX_CONNECTIONS,
+) -> AsyncIterator[str]:
     """Serve while the block runs; yields the address. Port 0 takes a free one."""
-    runner = web.AppRunner(make_app(worker), access_log=None, handle_signals=False, shutdown_timeout=2.0)
+    guard = Guard(head_limit_s=head_limit_s, most=max_connections)
+    runner = web.AppRunner(
+        make_app(worker, front, guard),
+        access_log=None,  # addresses of the connect flow hold grant tokens
+        handle_signals=False,
+        shutdown_timeout=2.0,
+        max_line_size=MAX_LINE,
+        max_field_size=MAX_LINE,
+        keepalive_timeout=head_limit_s,
+    )
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
-        bound = runner.addresses[0]
-        yield f"http://{bound[0]}:{bound[1]}"
+        async with guard.listening(runner, host, port) as bound:
+            yield f"http://{bound[0]}:{bound[1]}"
     finally:
         await runner.cleanup()
 

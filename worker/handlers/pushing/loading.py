@@ -30,7 +30,8 @@ class Loaded:
 
 async def load(data: InvoiceCreated, run: Run) -> Loaded:
     """Read customer, products and what was done before. Raises ``Refused`` for what only a person can put right."""
-    agreement = run.need_connection().agreement_number
+    ours = run.need_connection()
+    agreement = ours.agreement_number
     requested = data.invoice
     async with run.read() as connection:
         existing = await invoices.find(connection, run.workspace_id, requested.id)
@@ -62,9 +63,11 @@ async def load(data: InvoiceCreated, run: Run) -> Loaded:
                 fields=["customer_id"],
             )
         customer = LocalCustomer.model_validate(data.customer.model_dump())
+    numbers = {product_id: product.external_number for product_id, product in linked.items()}
+    instead = ours.defaults.get("default_product") if ours.on_missing_product == "default" else None
     lines = tuple(
-        line.model_copy(update={"product_number": linked[line.product_id].external_number})
-        if line.product_id in linked
+        line.model_copy(update={"product_number": numbers.get(line.product_id) or instead})
+        if line.product_id is not None
         else line
         for line in requested.lines
     )
