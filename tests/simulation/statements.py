@@ -440,3 +440,8 @@ def state_of(tx: Transaction, source: str, event_id: str) -> list[Row]:
 @statement("insert into economic.access_audit")
 def note_access(_tx: Transaction, *_values: Any) -> list[Row]:
     return []
+
+
+@statement("with gone as (delete from economic.connect_attempts")
+def forget_attempts(_tx: Transaction) -> list[Row]:
+    return []

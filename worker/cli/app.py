@@ -103,6 +103,41 @@ async def disconnect(workspace: str, wait_s: float, as_json: bool) -> int | None
     return await requests.disconnect(workspace, wait_s, as_json)
 
 
+@cli.command(name="rotate-keys")
+@AS_JSON
+@command
+async def rotate_keys(as_json: bool) -> int | None:
+    """Seal every stored grant with the first encryption key; workers go on meanwhile."""
+    from worker.cli import access
+
+    return await access.rotate_keys(as_json)
+
+
+@cli.command(name="connect-link")
+@WORKSPACE
+@click.option("--by", default="command line", show_default=True, help="Who connects, for the record.")
+@click.option("--minutes", default=10, show_default=True, type=click.IntRange(1, 15), help="How long the link works.")
+@AS_JSON
+@command
+async def connect_link(workspace: str, by: str, minutes: int, as_json: bool) -> int | None:
+    """Print a link that starts connecting in a browser, as Pike makes it."""
+    from worker.cli import access
+
+    return access.connect_link(workspace, by, minutes, as_json)
+
+
+@cli.command(name="operator-token")
+@click.argument("name")
+@click.option("--role", type=click.Choice(["viewer", "operator"]), default="operator", show_default=True)
+@AS_JSON
+@command
+async def operator_token(name: str, role: str, as_json: bool) -> int | None:
+    """Make a token for an operator, and the entry for the setting, which holds its hash only."""
+    from worker.cli import access
+
+    return access.operator_token(name, role, as_json)
+
+
 @cli.command()
 @click.argument("event_type", metavar="TYPE")
 @WORKSPACE

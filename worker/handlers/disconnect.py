@@ -5,7 +5,7 @@ from typing import Any
 from events.connection import ConnectionClosed, DisconnectRequested
 from events.envelope import Envelope
 from worker.run import Run
-from worker.store import connections
+from worker.store import access_audit, connections
 
 
 async def disconnect(event: Envelope[Any], run: Run) -> None:
@@ -15,6 +15,8 @@ async def disconnect(event: Envelope[Any], run: Run) -> None:
         closed = await connections.close(work.connection, run.workspace_id)
         if closed is not None:
             await connections.unlock_drafts(work.connection, run.workspace_id)
+            who = f"pike:{data.requested_by or 'somebody'}"
+            await access_audit.write(work.connection, who, "disconnected", workspace_id=run.workspace_id)
         work.emit(
             ConnectionClosed(
                 agreement_number=closed.agreement_number if closed else None, requested_by=data.requested_by

@@ -13,7 +13,7 @@ from worker.errors import NotYet
 from worker.runtime.burial import Burial
 from worker.runtime.identity import received
 from worker.runtime.lease import LEASE_S
-from worker.store import inbox, outbox
+from worker.store import attempts, inbox, outbox
 from worker.store.inbox import Standing
 from worker.store.pool import Database
 
@@ -36,6 +36,11 @@ class Janitor:
             dropped = await outbox.drop_unheard(connection, UNHEARD_KEPT_S)
         if dropped:
             log.warning("outbox.unheard_dropped", count=dropped)
+
+    async def forget_attempts(self) -> None:
+        """Forget grants that were given in a browser and not confirmed in time."""
+        async with self._database.connection("forget connect attempts") as connection:
+            await attempts.forget_expired(connection)
 
     async def keep_dead(self, delivery: Delivery, death: DeathInfo) -> None:
         """End an event that the broker gave up on, as a delivery would: dead letter and answer, in one commit.

@@ -75,6 +75,7 @@ class Worker:
             try:
                 await self.broker.drain_dead(self.janitor.keep_dead)
                 await self.janitor.drop_unheard()
+                await self.janitor.forget_attempts()
             except (BrokerError, StoreUnavailable) as exc:
                 log.warning("janitor.later", error=str(exc))
             await self.clock.sleep(JANITOR_S)

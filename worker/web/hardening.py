@@ -75,7 +75,7 @@ def _answer_to(request: web.Request, error: Exception) -> web.StreamResponse:
     """Return what is told about an error: what to do, and nothing of how it came to be."""
     if isinstance(error, web.HTTPException):
         if error.status < 400:
-            return error
+            return web.Response(status=error.status, headers={"Location": error.headers["Location"]})
         told = {
             name: error.headers[name] for name in ("Allow", "Retry-After", "WWW-Authenticate") if name in error.headers
         }

@@ -1,12 +1,10 @@
 """A worker with its pages, and browsers that follow no redirect by themselves."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
 
 import pytest
 from access_kit import OPERATORS, Browser, Site
 from e2e_kit import Launch
-from harness import Harness
 
 from worker.bootstrap import make_front
 from worker.ops.app import serving

@@ -66,7 +66,7 @@ async def load(data: InvoiceCreated, run: Run) -> Loaded:
     numbers = {product_id: product.external_number for product_id, product in linked.items()}
     instead = ours.defaults.get("default_product") if ours.on_missing_product == "default" else None
     lines = tuple(
-        line.model_copy(update={"product_number": numbers.get(line.product_id) or instead})
+        line.model_copy(update={"product_number": numbers.get(line.product_id) or line.product_number or instead})
         if line.product_id is not None
         else line
         for line in requested.lines

@@ -57,3 +57,17 @@ create table economic.access_audit (
 create index access_audit_workspace on economic.access_audit (workspace_id, id);
 create trigger access_audit_append_only before update or delete on economic.access_audit
     for each row execute function economic.refuse_audit_change();
+
+-- Which rows carry the e-conomic tag: those of the agreement that is connected now. A disconnect takes the tags away and
+-- leaves the rows and their numbers, so that reconnecting the same agreement goes on where it was.
+create view pike_reporting.economic_tags as
+select r.workspace_id, r.entity, r.id, r.agreement_number, r.external_number, r.last_synced_at
+from (
+    select workspace_id, 'product' as entity, id, agreement_number, external_number, last_synced_at from pike.products
+    union all
+    select workspace_id, 'customer', id, agreement_number, external_number, last_synced_at from pike.customers
+    union all
+    select workspace_id, 'invoice', id, agreement_number, external_number, last_synced_at from pike.invoices
+) r
+join economic.connections c on c.workspace_id = r.workspace_id and c.agreement_number = r.agreement_number
+where c.status <> 'closed' and r.external_number is not null;
