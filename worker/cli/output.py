@@ -99,7 +99,8 @@ def _sentence(text: str) -> str:
 def with_settings() -> Any:
     """Read the settings and teach the log redactor their secrets. Raises ``SettingsError``."""
     from worker.settings import load
-    from worker.telemetry.logging import REDACTOR, configure
+    from worker.telemetry.logging import configure
+    from worker.telemetry.redaction import REDACTOR
 
     settings = load()
     REDACTOR.learn(settings.secrets())

@@ -20,7 +20,7 @@ from worker.cli.output import BAD_ANSWER, USAGE, fail, print_json, print_table, 
 from worker.clock import SystemClock
 from worker.errors import Unroutable
 from worker.handlers.connect import connect as connect_workspace
-from worker.telemetry.logging import REDACTOR
+from worker.telemetry.redaction import REDACTOR
 
 
 async def connect(workspace: str, token: str, booking: str | None, as_json: bool) -> int:

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import aiohttp
 import structlog
+from multidict import CIMultiDict
 from pydantic import SecretStr
 from yarl import URL
 
@@ -26,6 +27,7 @@ from worker.economic.responses import error_for, status_inside
 from worker.economic.sentences import outcome_unknown, unavailable
 from worker.errors import RateLimited, Transient, Unavailable, WithProblem
 from worker.telemetry import metrics
+from worker.telemetry.redaction import scrub
 
 log = structlog.get_logger()
 
@@ -223,13 +225,19 @@ class Transport:
             ) as response:
                 if not call.safe:
                     failpoints.hit("call.answering")
-                return _Answer(response.status, response.headers, await self._read(response))
+                body = scrub(await self._read(response), self._app_secret, grant.token)
+                return _Answer(response.status, self._clean(response.headers, grant), body)
         except _TooLarge:
             reason, quick = f"the answer is larger than {self._max_body_bytes} bytes", False
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             reason = type(exc).__name__
         # made outside the handler: aiohttp's errors can hold the request's headers, and a chained one is printed
         return _Failure(_lost(call, progress, reason), quick)
+
+    def _clean(self, headers: Mapping[str, str], grant: Grant) -> Mapping[str, str]:
+        return CIMultiDict(
+            (name, scrub(value.encode(), self._app_secret, grant.token).decode()) for name, value in headers.items()
+        )
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         body = bytearray()

@@ -21,6 +21,7 @@ from worker.store.dead_letters import NewLetter
 from worker.store.inbox import Claim
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Connection, Database
+from worker.telemetry.redaction import REDACTOR
 
 log = structlog.get_logger()
 
@@ -130,7 +131,7 @@ def _letter(
         cause=problem.cause.value,
         problem=problem.model_dump(mode="json"),
         received_at=claim.received_at if claim else None,
-        detail=detail,
+        detail=REDACTOR.text(detail),
         source=known(event.source),
         event_id=known(event.id),
         type=known(event.type),

@@ -19,6 +19,7 @@ from worker.store import connections, inbox, outbox
 from worker.store.connections import Refusal
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Database
+from worker.telemetry.redaction import REDACTOR
 
 
 @dataclass(slots=True)
@@ -79,7 +80,7 @@ def _note(at: datetime, error: BaseException, decision: Decision, ended: int) ->
     return {
         "at": at.isoformat(),
         "error": type(error).__name__,
-        "detail": str(error)[:500],
+        "detail": REDACTOR.text(str(error))[:500],
         "cause": decision.problem.cause.value,
         "next": decision.action.value,
         "ended": ended + (decision.action is Action.RETRY),  # tells deaths from tries that failed, see runtime.solo

@@ -1,57 +1,15 @@
-"""structlog set-up: JSON in production, readable on a terminal, secrets removed in one place.
+"""structlog set-up: JSON in production, readable on a terminal; secrets are removed by ``redaction``.
 
 Log names and keys are an interface: event name first, facts as keys.
 """
 
 import logging
-import re
 import sys
-from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 import structlog
 
-_REDACTED = "[redacted]"
-_SECRET_KEY = re.compile(r"token|secret|password|authorization|encryption_key", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://[^\s:/@]+:)[^\s@/]+@", re.IGNORECASE)
-
-
-class Redactor:
-    """Removes secrets from log records: by key name, by URL password, and by known values."""
-
-    def __init__(self) -> None:
-        self._values: set[str] = set()
-
-    def learn(self, values: Iterable[str]) -> None:
-        """Remember values that must never be printed, whatever key they stand under."""
-        self._values.update(value for value in values if len(value) >= 8)
-
-    def text(self, text: str) -> str:
-        """Return the text without URL passwords and known secrets."""
-        text = _URL_PASSWORD.sub(rf"\g<scheme>{_REDACTED}@", text)
-        for value in self._values:
-            if value in text:
-                text = text.replace(value, _REDACTED)
-        return text
-
-    def __call__(self, _logger: Any, _method: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """Act as a structlog processor."""
-        return {key: self._clean(key, value) for key, value in record.items()}
-
-    def _clean(self, key: str, value: Any) -> Any:
-        if _SECRET_KEY.search(key) and key != "event":
-            return _REDACTED
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, dict):
-            return {name: self._clean(str(name), item) for name, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._clean("", item) for item in value]
-        return value
-
-
-REDACTOR = Redactor()
-"""The process's redactor; settings teach it their secrets."""
+from worker.telemetry.redaction import REDACTOR
 
 
 def configure(*, level: str = "INFO", json: bool | None = None) -> None:

@@ -62,7 +62,9 @@ async def test_a_product_that_is_not_in_e_conomic_stops_the_invoice_or_is_replac
         request = await linked(running)
         async with running.pike() as pike:
             request["lines"][0]["product_id"] = str(
-                await pike.fetchval("insert into pike.products (workspace_id, name) values ($1, 'X') returning id", WORKSPACE)
+                await pike.fetchval(
+                    "insert into pike.products (workspace_id, name) values ($1, 'X') returning id", WORKSPACE
+                )
             )
             await pike.execute(
                 """update economic.connections set on_missing_product = $1,

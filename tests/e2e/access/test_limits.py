@@ -62,7 +62,7 @@ async def test_headers_that_trickle_and_connections_that_say_nothing_end_in_time
 
 
 async def test_oversized_headers_and_bodies_are_refused(running: Harness) -> None:
-    from worker.bootstrap import make_front  # noqa: PLC0415
+    from worker.bootstrap import make_front
 
     front = make_front(running.settings, running.worker)
     async with serving(running.worker, "127.0.0.1", 0, front) as address, aiohttp.ClientSession() as session:
@@ -70,13 +70,13 @@ async def test_oversized_headers_and_bodies_are_refused(running: Harness) -> Non
             assert answer.status == 400
         async with session.get(f"{address}/connect/x?by={'y' * 20_000}") as answer:
             assert answer.status in (400, 414)
-        async with session.post(f"{address}/console/login", data=b"token=" + b"x" * 200_000) as answer:
+        async with session.post(f"{address}/console/login", data={"token": "x" * 200_000}) as answer:
             assert answer.status == 413
         assert await live(address) == 200
 
 
 async def test_a_flood_is_answered_within_bounds_while_health_is_seen(running: Harness) -> None:
-    from worker.bootstrap import make_front  # noqa: PLC0415
+    from worker.bootstrap import make_front
 
     front = make_front(running.settings, running.worker)
     go_on = asyncio.Event()

@@ -28,8 +28,8 @@ async def test_signing_in_gives_a_session_that_scripts_and_other_sites_cannot_us
 
 
 async def test_behind_tls_cookies_keep_to_it_and_to_this_host(bare: Site) -> None:
-    from worker.bootstrap import make_front  # noqa: PLC0415
-    from worker.ops.app import serving  # noqa: PLC0415
+    from worker.bootstrap import make_front
+    from worker.ops.app import serving
 
     settings = bare.running.settings.model_copy(update={"public_url": "https://pike.example"})
     async with (
@@ -103,11 +103,11 @@ async def test_programs_come_with_a_bearer_token(browser: Browser) -> None:
 
 
 async def test_a_viewer_may_look_and_not_act(bare: Site, browser: Browser) -> None:
-    from aiohttp import web  # noqa: PLC0415
-    from aiohttp.test_utils import make_mocked_request  # noqa: PLC0415
+    from aiohttp import web
+    from aiohttp.test_utils import make_mocked_request
 
-    from worker.bootstrap import make_front  # noqa: PLC0415
-    from worker.web.front import FRONT  # noqa: PLC0415
+    from worker.bootstrap import make_front
+    from worker.web.front import FRONT
 
     app = web.Application()
     app[FRONT] = make_front(bare.running.settings, bare.running.worker)
@@ -121,7 +121,9 @@ async def test_a_viewer_may_look_and_not_act(bare: Site, browser: Browser) -> No
     assert await ask(operator, Role.OPERATOR) == "otto"
     with pytest.raises(web.HTTPForbidden):
         await ask(viewer, Role.OPERATOR)
-    assert await bare.running.value("select actor from economic.access_audit where action = 'refused'") == "operator:vera"
+    assert (
+        await bare.running.value("select actor from economic.access_audit where action = 'refused'") == "operator:vera"
+    )
 
 
 @pytest.mark.parametrize(
