@@ -348,18 +348,18 @@ CONNECTIONS = "connections"
 LETTERS = "dead_letters"
 
 
-@statement("problem, grant_version from economic.connections where workspace_id = $1")
+@statement("sync_every_minutes from economic.connections where workspace_id = $1")
 def find_connection(tx: Transaction, workspace: str) -> list[Row]:
     row = tx.get(CONNECTIONS, workspace)
     return [row] if row else []
 
 
-@statement("problem, grant_version from economic.connections where workspace_id = any($1::text[])")
+@statement("sync_every_minutes from economic.connections where workspace_id = any($1::text[])")
 def find_connections(tx: Transaction, workspaces: list[str]) -> list[Row]:
     return [row for workspace in workspaces if (row := tx.get(CONNECTIONS, workspace))]
 
 
-@statement("problem, grant_version from economic.connections order by workspace_id")
+@statement("sync_every_minutes from economic.connections order by workspace_id")
 def all_connections(tx: Transaction) -> list[Row]:
     return sorted((row for _, row in tx.rows(CONNECTIONS)), key=lambda row: row["workspace_id"])
 

@@ -31,10 +31,14 @@ async def dev() -> int:
             )  # fmt: skip
         _say(f"workspace '{WORKSPACE}' is connected to agreement {agreement.number}, {agreement.company_name}")
         _say(f"worker {running.health_url}/health/ready · local e-conomic {running.sandbox.origin}/_sandbox")
+        _say(f"operators sign in at {running.health_url}/console/login with the token in PIKE_ECONOMIC_OPERATOR_TOKENS")
         print("\n# in another terminal, for any pike-economic command:")
         for name, value in running.environment.items():
             print(f"export {name}={shlex.quote(value)}")
-        print(f"pike-economic import --workspace {WORKSPACE}\n\n# Ctrl-C stops everything", flush=True)
+        print(
+            f"pike-economic import --workspace {WORKSPACE}\npike-economic connect-link --workspace another   # open it in a browser\n\n# Ctrl-C stops everything",
+            flush=True,
+        )
         await stopped.wait()
         _say("stopping")
     return 0

@@ -60,6 +60,7 @@ async def stack(
 def _environment(servers: Servers, sandbox: Sandbox, wait_ladder: str) -> dict[str, str]:
     """Settings of the stack; the keys are made for it and die with it."""
     key = base64.b64encode(secrets.token_bytes(32)).decode()
+    port = free_port()
     values = {
         "AMQP_URL": servers.amqp_url,
         "DATABASE_URL": servers.database_url,
@@ -70,7 +71,9 @@ def _environment(servers: Servers, sandbox: Sandbox, wait_ladder: str) -> dict[s
         "APP_PUBLIC_TOKEN": sandbox.app_public_token,
         "ENCRYPTION_KEYS": f"demo:{key}",
         "OPERATOR_TOKENS": f"demo:{secrets.token_urlsafe(24)}",
-        "HTTP_PORT": str(free_port()),
+        "LINK_KEY": secrets.token_urlsafe(32),
+        "HTTP_PORT": str(port),
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "WAIT_LADDER_S": wait_ladder,
         "LOG_LEVEL": "WARNING",
     }

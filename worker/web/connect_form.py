@@ -8,14 +8,14 @@ from worker.handlers.agreement import Option, terms_of
 from worker.handlers.connect_steps import Offer
 from worker.store.connections import Choices
 
-BOOKING = {"draft": "Leave a draft, to be booked in e-conomic", "book": "Book it at once"}
+BOOKING = {"draft": "Leave it as a draft", "book": "Book it at once"}
 ON_MISSING_CUSTOMER = {
-    "create": "Create the customer in e-conomic",
-    "halt": "Stop, and say which customer is missing",
+    "create": "Create the customer",
+    "halt": "Stop and say which one",
 }
 ON_MISSING_PRODUCT = {
-    "halt": "Stop, and say which product is missing",
-    "default": "Use the product with this number",
+    "halt": "Stop and say which one",
+    "default": "Use another product",
 }
 INTERVALS = {"": "As usual (about 15 minutes)", "5": "5 minutes", "30": "30 minutes", "60": "1 hour", "1440": "1 day"}
 REGISTERS = {
