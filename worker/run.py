@@ -44,6 +44,15 @@ class Work:
         """Send a message to ourselves after the commit, e.g. the next slice of an import."""
         self._append(data, INTERNAL_EXCHANGE, False)
 
+    @asynccontextmanager
+    async def rehearsal(self) -> AsyncIterator["Work"]:
+        """Do everything and undo it: statements are rolled back at the end, events are not published."""
+        await self.connection.execute("savepoint rehearsal")
+        try:
+            yield Work(self.connection, self._event, self._clock)
+        finally:
+            await self.connection.execute("rollback to savepoint rehearsal")
+
     def _append(self, data: EventData, exchange: str, ephemeral: bool) -> None:
         cause = self._event
         envelope = Envelope(

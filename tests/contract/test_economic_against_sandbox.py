@@ -133,7 +133,7 @@ def _facts(line: Any) -> tuple[Any, ...]:
 
 
 async def test_unpaid_invoices_have_something_to_pay(api: EconomicApi) -> None:
-    unpaid = [invoice async for page in api.unpaid_pages(page_size=10) for invoice in page.items]
+    unpaid = [invoice async for page in api.unpaid_after(0, page_size=10) for invoice in page.items]
     assert unpaid
     assert all(invoice.remainder for invoice in unpaid)
 

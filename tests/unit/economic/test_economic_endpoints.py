@@ -52,7 +52,6 @@ def served_by_offset(records: list[dict[str, Any]]) -> Callable[[Seen], Step]:
         ("customer_pages", "/legacy/customers", "customerNumber"),
         ("product_pages", "/legacy/products", "productNumber"),
         ("draft_pages", "/legacy/invoices/drafts", "draftInvoiceNumber"),
-        ("unpaid_pages", "/legacy/invoices/unpaid", "bookedInvoiceNumber"),
     ],
 )
 async def test_sweeps_are_sorted_by_number_and_resume_at_a_page(

@@ -7,7 +7,7 @@ from schemas.base import EconomicIn
 from schemas.customer import EconomicContact, EconomicCustomer
 from worker.economic import filters
 from worker.economic.bulk import BulkContact
-from worker.economic.endpoints.calls import PAGE_SIZE, Calls, Listing, changed, or_none, parts
+from worker.economic.endpoints.calls import PAGE_SIZE, Calls, Enough, Listing, changed, never, or_none, parts
 from worker.economic.keys import path_key
 from worker.economic.paging import Page
 
@@ -34,10 +34,15 @@ class CustomerCalls(Calls):
     """Read, search and create customers."""
 
     def customer_pages(
-        self, *, changed_since: datetime | None = None, start_page: int = 0, page_size: int = PAGE_SIZE
+        self,
+        *,
+        changed_since: datetime | None = None,
+        start_page: int = 0,
+        page_size: int = PAGE_SIZE,
+        enough: Enough = never,
     ) -> AsyncGenerator[Page[EconomicCustomer], None]:
         """All customers, or those changed since; resumable by page."""
-        return self._pages(CUSTOMERS, changed(changed_since), start_page, page_size)
+        return self._pages(CUSTOMERS, changed(changed_since), start_page, page_size, enough)
 
     async def contact_pages(
         self, *, changed_since: datetime | None = None, cursor: str | None = None, expression: str | None = None

@@ -93,7 +93,9 @@ async def decide(run: Run, matcher: Matcher, found: Sequence[EconomicCustomer], 
     )
 
 
-async def write(work: Work, run: Run, prepared: Prepared, as_of: datetime, import_id: UUID | None) -> list[Written]:
+async def write(
+    work: Work, run: Run, prepared: Prepared, as_of: datetime, import_id: UUID | None, *, sparingly: bool = False
+) -> list[Written]:
     """Link, then write. A linked customer keeps its Pike id; e-conomic's fields overwrite Pike's (R16, R32)."""
     connection, workspace = work.connection, run.workspace_id
     agreement = run.need_connection().agreement_number
@@ -101,7 +103,9 @@ async def write(work: Work, run: Run, prepared: Prepared, as_of: datetime, impor
     await customers.save_ambiguous(
         connection, workspace, agreement, import_id, [_as_row(match) for match in prepared.ambiguous]
     )
-    written = await records.upsert_customers(connection, workspace, agreement, prepared.customers, as_of)
+    written = await records.upsert_customers(
+        connection, workspace, agreement, prepared.customers, as_of, sparingly=sparingly
+    )
     await customers.settle_matches(
         connection,
         workspace,
