@@ -117,7 +117,10 @@ class ImportStarted(Outgoing):
 
 
 class ImportProgressed(Outgoing):
-    """A page is done. ``total`` is what e-conomic said at the start, ``None`` while unknown."""
+    """A page is done. ``total`` is what e-conomic said at the start, ``None`` while unknown.
+
+    ``pages`` of this kind are in. ``budget_left``: tokens that the agreement's minute still has, where e-conomic says.
+    """
 
     TYPE: ClassVar[str] = "economic.import.progressed"
 
@@ -125,6 +128,8 @@ class ImportProgressed(Outgoing):
     entity: ImportEntity
     done: Count
     total: Count | None = None
+    pages: Count | None = None
+    budget_left: Count | None = None
 
 
 class ImportPreviewed(Outgoing):

@@ -377,7 +377,8 @@ async def test_an_import_that_goes_on_reads_no_page_twice(
         await running.connect()
         await running.import_all("customers")
     pages = Counter(r.query for r in sandbox.requests if r.path == "/legacy/customers" and "sort=" in r.query)
-    assert len(pages) == 4
+    late = [query for query in pages if "lastUpdated" in query]  # what changed while the pages were read
+    assert (len(pages) - len(late), len(late)) == (4, 1)
     assert set(pages.values()) == {1}
 
 

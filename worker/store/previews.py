@@ -1,7 +1,7 @@
 """What an import would do (B5): one row per record that a preview would create, change or deactivate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from uuid import UUID
 
@@ -24,13 +24,10 @@ async def add(connection: Connection, import_id: UUID, rows: Sequence[Previewed]
     if rows:
         await connection.execute(
             """insert into economic.import_preview (import_id, entity, action, record_id, external_number, changes)
-               select $1, t.* from unnest($2::text[], $3::text[], $4::uuid[], $5::text[], $6::jsonb[]) as t""",
+               select $1, t.* from jsonb_to_recordset($2)
+                    as t(entity text, action text, record_id uuid, external_number text, changes jsonb)""",
             import_id,
-            [row.entity for row in rows],
-            [row.action for row in rows],
-            [row.record_id for row in rows],
-            [row.external_number for row in rows],
-            [row.changes for row in rows],
+            [asdict(row) for row in rows],
         )
 
 

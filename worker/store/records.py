@@ -237,13 +237,14 @@ def changes_between(versions: list[dict[str, Any]] | None) -> tuple[Change, ...]
     return tuple(Change(name, old[name], new[name]) for name in new if old[name] != new[name])
 
 
+# "except" is hashed or sorted; a join would be planned on the statistics of tables that were empty a moment ago.
 _UNMET = """
 select r.external_number from {table} r
-left join (select unnest(p.numbers) as number from economic.import_pages p where p.import_id = $4 and p.stage = $5) met
-       on met.number = r.external_number
 where r.workspace_id = $1 and r.agreement_number = $2 and r.external_number is not null and r.vanished_at is null
-  and r.synced_as_of < $3 and met.number is null and {condition}
-order by r.external_number
+  and r.synced_as_of < $3 and {condition}
+except
+select unnest(p.numbers) from economic.import_pages p where p.import_id = $4 and p.stage = $5
+order by external_number
 """
 
 _VANISHED = """
@@ -321,18 +322,30 @@ async def note_attempt(
     )
 
 
-async def audit_deactivated(
-    connection: Connection, workspace_id: str, entity: str, actor: str, ids: Sequence[UUID]
+async def reactivate_products(connection: Connection, workspace_id: str, import_id: UUID) -> list[UUID]:
+    """Undo R11 for one import: activate what it deactivated and nobody has activated since."""
+    rows = await connection.fetch(
+        """update pike.products set active = true, deactivated_by_import = null, updated_at = now()
+           where workspace_id = $1 and deactivated_by_import = $2 and not active returning id""",
+        workspace_id,
+        import_id,
+    )
+    return [row["id"] for row in rows]
+
+
+async def audit_active(
+    connection: Connection, workspace_id: str, entity: str, actor: str, ids: Sequence[UUID], *, active: bool
 ) -> None:
-    """Keep that records were deactivated (B14)."""
+    """Keep that records were deactivated, or activated again (B14)."""
     if ids:
         await connection.execute(
             """insert into economic.audit (workspace_id, entity, entity_id, actor, changes)
-               select $1, $2, t.id, $3, '[{"field": "active", "old": true, "new": false}]' from unnest($4::uuid[]) as t(id)""",
+               select $1, $2, t.id, $3, $5 from unnest($4::uuid[]) as t(id)""",
             workspace_id,
             entity,
             actor,
             list(ids),
+            [Change("active", not active, active).as_dict()],
         )
 
 

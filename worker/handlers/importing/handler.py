@@ -153,7 +153,7 @@ async def _commit(page: PageWrite, sweep: Sweep, report: bool) -> bool:
         if page.last:
             await _stage_done(progress, work)
         if report:
-            work.emit(_progressed(progress, progress.row.event_id, stage), ephemeral=True)
+            work.emit(_progressed(sweep, stage), ephemeral=True)
         cancelled = await imports.advance(work.connection, progress.row.id, progress.cursor, progress.counts)
     failpoints.hit("import.page_committed")
     return cancelled
@@ -171,16 +171,19 @@ async def _stage_done(progress: Progress, work: Work) -> None:
     progress.restart_stage()
 
 
-def _progressed(progress: Progress, import_id: str, stage: str) -> ImportProgressed:
+def _progressed(sweep: Sweep, stage: str) -> ImportProgressed:
+    progress, usage = sweep.progress, sweep.api.usage
     entity = ENTITY_OF[stage]
     stages = progress.counted_stages(entity)
     totals = [progress.totals.get(name) for name in stages]
     known = [total for total in totals if total is not None]
     return ImportProgressed(
-        import_id=import_id,
+        import_id=progress.row.event_id,
         entity=entity,
         done=sum(progress.seen.get(name, 0) for name in stages),
         total=sum(known) if len(known) == len(stages) else None,
+        pages=sum(progress.pages.get(name, 0) for name in stages),
+        budget_left=None if usage.limit is None or usage.used is None else max(usage.limit - usage.used, 0),
     )
 
 

@@ -15,13 +15,20 @@ from worker.store.records import Written
 Entity = Literal["products", "customers", "invoices"]
 
 STAGES: Mapping[str, tuple[str, ...]] = {
+    "products": ("products", "late_products"),
+    "customers": ("customers", "late_customers"),
+    "invoices": ("drafts", "booked", "late_drafts"),
+}
+"""Entity → the sweeps it takes. Their order below is fixed: invoices point at customers and products.
+
+The late ones read what changed while a list of several pages was being read: people go on working meanwhile.
+"""
+
+STAGES_OF_CHANGES: Mapping[str, tuple[str, ...]] = {
     "products": ("products",),
     "customers": ("customers",),
-    "invoices": ("drafts", "booked"),
+    "invoices": ("drafts", "booked", "missed", "unpaid"),
 }
-"""Entity → the sweeps it takes. Their order below is fixed: invoices point at customers and products."""
-
-STAGES_OF_CHANGES: Mapping[str, tuple[str, ...]] = {**STAGES, "invoices": ("drafts", "booked", "missed", "unpaid")}
 """The same for an import of what changed since the one before."""
 
 ENTITY_OF: Mapping[str, Entity] = {
@@ -31,12 +38,21 @@ ENTITY_OF: Mapping[str, Entity] = {
     "booked": "invoices",
     "missed": "invoices",
     "unpaid": "invoices",
+    "late_products": "products",
+    "late_customers": "customers",
+    "late_drafts": "invoices",
 }
 
-_ORDER = ("products", "customers", "drafts", "booked", "missed", "unpaid")
+_LATE = "late_"
+_ORDER = (
+    "products", "customers", "drafts", "booked", "missed", "unpaid", "late_products", "late_customers", "late_drafts",
+)  # fmt: skip
 _COUNTED = ("products", "customers", "drafts", "booked")
 """Stages that read a list from end to end and can say whether they met all of it."""
 CLOSING = "closing"
+
+LATE_OVERLAP = timedelta(minutes=2)
+"""The same for what changed while the import itself was reading."""
 
 OVERLAP = timedelta(minutes=10)
 """Changes are asked for from this much earlier on: e-conomic keeps whole minutes, and clocks differ."""
@@ -144,8 +160,15 @@ class Progress:
     @property
     def changed_since(self) -> datetime | None:
         """From when on the current stage reads changes; ``None`` when it reads everything."""
+        if self.late:
+            return self.since_when(self.stage.removeprefix(_LATE)) - LATE_OVERLAP
         base = self.base.get(self.entity)
         return datetime.fromisoformat(base) if base else None
+
+    @property
+    def late(self) -> bool:
+        """Whether the current stage reads what changed while the one before it was read."""
+        return self.stage.startswith(_LATE)
 
     @property
     def looks_for_gone(self) -> bool:
@@ -168,8 +191,8 @@ class Progress:
     def next_stage(self) -> None:
         """Go on to the next sweep, or to the closing step after the last."""
         stages = self._stages()
-        index = stages.index(self.stage)
-        self.stage = stages[index + 1] if index + 1 < len(stages) else CLOSING
+        following = (stage for stage in stages[stages.index(self.stage) + 1 :] if not self._superfluous(stage))
+        self.stage = next(following, CLOSING)
         self.position = 0
         self.swept = False
 
@@ -206,7 +229,8 @@ class Progress:
             if record.touched:
                 counts["created" if record.created else "updated"] += 1
                 read -= 1
-        counts["unchanged"] += read
+        if not self.late:  # these were counted before
+            counts["unchanged"] += read
         counts["rejected"] += rejected
 
     def state_sums(self, documents: Iterable[EconomicInvoice]) -> None:
@@ -251,6 +275,10 @@ class Progress:
     def listed(self) -> list[str]:
         """Return the stages that met a list whose length e-conomic stated."""
         return [stage for stage in self.totals if stage in _COUNTED]
+
+    def _superfluous(self, stage: str) -> bool:
+        """Return whether a late stage has nothing to catch up with: a list of one page is a snapshot."""
+        return stage.startswith(_LATE) and self.pages.get(stage.removeprefix(_LATE), 0) <= 1
 
     def _of(self, entity: str) -> dict[str, int]:
         return self.counts.setdefault(entity, dict.fromkeys(EntityCounts.model_fields, 0))

@@ -135,7 +135,7 @@ class Sweep:
             written = [record for kind, record in recorded.written if kind == entity]
             gone = [record_id for kind, record_id, _ in recorded.deactivated if kind == entity]
             await records.write_audit(work.connection, self.workspace_id, entity, self.actor, written)
-            await records.audit_deactivated(work.connection, self.workspace_id, entity, self.actor, gone)
+            await records.audit_active(work.connection, self.workspace_id, entity, self.actor, gone, active=False)
             announce(work, entity, [*dict.fromkeys([*(record.id for record in written), *gone])])
 
 

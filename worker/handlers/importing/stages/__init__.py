@@ -16,6 +16,9 @@ STAGE_STEPS: Mapping[str, Callable[[Sweep], AsyncGenerator[PageWrite, None]]] = 
     "booked": booked_stage,
     "missed": missed_stage,
     "unpaid": unpaid_stage,
+    "late_products": products_stage,
+    "late_customers": customers_stage,
+    "late_drafts": drafts_stage,
 }
 
 __all__ = ["STAGE_STEPS"]

@@ -13,7 +13,7 @@ from worker.handlers.importing.sweep import RejectRow, Sweep, announce
 from worker.handlers.moves import announce_moves
 from worker.mapping import product as product_mapping
 from worker.run import Work
-from worker.store import customers, invoices, products, records
+from worker.store import customers, invoices, matches, products, records
 
 
 def map_documents(
@@ -75,7 +75,7 @@ async def prepare(
     if page:
         async with sweep.run.read() as connection:
             known = await customers.known_numbers(connection, *sweep.scope, list(customer_numbers))
-            waiting = await customers.open_matches(connection, *sweep.scope)
+            waiting = await matches.open_matches(connection, *sweep.scope)
             have = await products.known_numbers(connection, *sweep.scope, list(named))
         missing = sorted(int(number) for number in customer_numbers.keys() - known - waiting)
         named = {number: named[number] for number in named.keys() - have}
