@@ -28,8 +28,11 @@ class EconomicContact(EconomicIn):
     deleted: bool = False
 
 
-class EconomicCustomer(EconomicIn):
-    """``/customers``: every text may be absent; ``email`` may hold several addresses, space separated."""
+class EconomicCustomerRow(EconomicIn):
+    """``/customers``, as far as Pike's row is made of it: every text may be absent.
+
+    ``email`` may hold several addresses, space separated. Imports read only this much: a hundred thousand of them pass.
+    """
 
     customer_number: int
     name: str = ""
@@ -42,9 +45,14 @@ class EconomicCustomer(EconomicIn):
     corporate_identification_number: str | None = None
     vat_number: str | None = None
     barred: bool = False
-    last_updated: datetime | None = None
     attention: ContactRef | None = None
     customer_contact: ContactRef | None = None
+
+
+class EconomicCustomer(EconomicCustomerRow):
+    """``/customers``, with what an invoice for the customer needs to know."""
+
+    last_updated: datetime | None = None
     customer_group: CustomerGroupRef | None = None
     payment_terms: PaymentTermsRef | None = None
     vat_zone: VatZoneRef | None = None

@@ -4,8 +4,9 @@ import sys
 from collections.abc import Callable, Mapping
 
 from tests.benchmarks.events import run as events
+from tests.benchmarks.imports import run as imports
 
-SECTIONS: Mapping[str, Callable[[list[str]], None]] = {"events": events.main}
+SECTIONS: Mapping[str, Callable[[list[str]], None]] = {"events": events.main, "imports": imports.main}
 
 
 def main() -> int:

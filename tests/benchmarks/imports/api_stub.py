@@ -19,6 +19,7 @@ LINES = 3
 CONTACTS_PER_FIVE = 3
 _NUMBER = re.compile(r"\$(gte?|lte?):(\d+)")
 stats = {"calls": 0, "tokens": 0}
+here = {"address": ""}
 
 _CUSTOMER = b"""{"customerNumber":%d,"currency":"DKK","paymentTerms":{"paymentTermsNumber":1,"self":"http://api/payment-terms/1"},
 "customerGroup":{"customerGroupNumber":1,"self":"http://api/customer-groups/1"},"address":"Nygade %d","balance":0.00,"dueAmount":0.00,
@@ -67,19 +68,20 @@ def lines(number: int) -> list[bytes]:
     ]
 
 
-def legacy(records: Iterable[bytes], skip: int, size: int, total: int) -> bytes:
+def legacy(records: Iterable[bytes], skip: int, size: int, total: int, path: str = "") -> bytes:
     """A page of the legacy service."""
-    more = b',"nextPage":"http://api/next"' if (skip + 1) * size < total else b""
+    address = f"{here['address']}{path}?skippages={skip + 1}&pagesize={size}".encode()
+    more = b',"nextPage":"%s"' % address if (skip + 1) * size < total else b""
     head = b'{"pagination":{"maxPageSizeAllowed":1000,"skipPages":%d,"pageSize":%d,"results":%d,"resultsWithoutFilter":%d%s},"collection":['
     return head % (skip, size, total, total, more) + b",".join(records) + b"]}"
 
 
-def by_offset(make: Callable[[int], bytes], total: int, query: dict[str, str]) -> bytes:
+def by_offset(make: Callable[[int], bytes], total: int, query: dict[str, str], path: str) -> bytes:
     """A list by pages."""
     if "filter" in query:
         total = 0
     size, skip = int(query.get("pagesize", "20")), int(query.get("skippages", "0"))
-    return legacy((make(n) for n in range(skip * size + 1, min((skip + 1) * size, total) + 1)), skip, size, total)
+    return legacy((make(n) for n in range(skip * size + 1, min((skip + 1) * size, total) + 1)), skip, size, total, path)
 
 
 def booked_list(query: dict[str, str]) -> bytes:
@@ -89,7 +91,7 @@ def booked_list(query: dict[str, str]) -> bytes:
     size, skip = int(query.get("pagesize", "20")), int(query.get("skippages", "0"))
     first = after + skip * size + 1
     numbers = range(first, min(first + size, SIZES["invoices"] + 1))
-    return legacy((booked(n) for n in numbers), skip, size, max(SIZES["invoices"] - after, 0))
+    return legacy((booked(n) for n in numbers), skip, size, max(SIZES["invoices"] - after, 0), "/invoices/booked")
 
 
 def by_cursor(items: Callable[[int], list[bytes]], last: int, query: dict[str, str]) -> bytes:
@@ -122,8 +124,8 @@ def register(*records: dict[str, object]) -> bytes:
 VAT = {"vatCode": "U25", "self": "http://api/vat-accounts/U25"}
 ZONE = {"vatZoneNumber": 1}
 ROUTES: dict[str, Callable[[dict[str, str]], bytes]] = {
-    "/customers": lambda query: by_offset(customer, SIZES["customers"], query),
-    "/products": lambda query: by_offset(product, SIZES["products"], query),
+    "/customers": lambda query: by_offset(customer, SIZES["customers"], query, "/customers"),
+    "/products": lambda query: by_offset(product, SIZES["products"], query, "/products"),
     "/invoices/drafts": lambda query: legacy((), 0, int(query.get("pagesize", "20")), 0),
     "/invoices/unpaid": lambda query: legacy((), 0, int(query.get("pagesize", "20")), 0),
     "/invoices/booked": booked_list,
@@ -141,8 +143,9 @@ COST = {"lines": 3, "Contacts": 3}
 def answer(target: str) -> tuple[int, bytes, int]:
     """Return status, body and cost of a GET."""
     parts = urlsplit(target)
+    target_path = re.sub("/+", "/", parts.path)
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-    path = unquote(parts.path)
+    path = unquote(target_path)
     if path.endswith("/Contacts"):
         return 200, by_cursor(contacts_of, SIZES["customers"], query), 3
     if path.endswith("/invoices/booked/lines"):
@@ -155,6 +158,8 @@ def answer(target: str) -> tuple[int, bytes, int]:
             for n in range(1, LINES + 1)
         )
         return 200, booked(number)[:-1] + b',"lines":[' + legacy_lines + b"]}", 1
+    if (one := re.fullmatch(r"/products/(\d+)", path)) is not None:
+        return 200, product(int(one[1])), 1
     make = ROUTES.get(path)
     return (
         (200, make(query), 3)
@@ -195,7 +200,9 @@ class _Api(asyncio.Protocol):
 async def serve(port: int) -> None:
     """Serve on loopback until ended."""
     server = await asyncio.get_running_loop().create_server(_Api, "127.0.0.1", port)
-    print(f"ready {server.sockets[0].getsockname()[1]}", flush=True)
+    bound = server.sockets[0].getsockname()[1]
+    here["address"] = f"http://127.0.0.1:{bound}"
+    print(f"ready {bound}", flush=True)
     await server.serve_forever()
 
 

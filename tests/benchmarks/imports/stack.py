@@ -88,6 +88,8 @@ class WorkerProcess:
 
     process: asyncio.subprocess.Process
     values: Mapping[str, str]
+    changed: int = 0
+    """``economic.records.changed`` heard while the last request was followed."""
 
     def peak_mb(self) -> float:
         """Return the most memory it ever held, in MB."""
@@ -102,6 +104,7 @@ class WorkerProcess:
     async def request(self, event_type: str, data: dict[str, Any], *ends: str, workspace: str = "bench") -> Any:
         """Publish a request, wait for its end, and return the answer with ``seconds`` that it took."""
         settings = load(self.values)
+        self.changed = 0
         event_id = str(uuid4())
         body = {
             "specversion": "1.0", "id": event_id, "source": "/bench", "type": event_type, "workspaceid": workspace,
@@ -117,11 +120,42 @@ class WorkerProcess:
                 )
                 async for message in events:
                     event: Any = decode(message.body, message.headers, message.content_type)
+                    self.changed += event.type == "economic.records.changed"
                     if event.correlation_id == event_id and event.type in ends:
                         return event, time.perf_counter() - began
         finally:
             await broker.stop(0)
         raise RuntimeError("the broker stopped sending events")
+
+    async def refreshes(self, workspace: str, count: int) -> list[float]:
+        """Refresh customers one after the other; return the seconds of each."""
+        settings = load(self.values)
+        broker = make_broker(settings, SystemClock())
+        await broker.start()
+        times: list[float] = []
+        try:
+            async with listening(settings.amqp_url, ["economic.refresh.*"], "bench") as events:
+                for number in range(1, count + 1):
+                    event_id = str(uuid4())
+                    body = {
+                        "specversion": "1.0", "id": event_id, "source": "/bench", "type": "pike.refresh.requested",
+                        "workspaceid": workspace, "time": "2026-11-23T12:00:00Z", "datacontenttype": "application/json",
+                        "data": {"entity": "product", "external_number": "1"},
+                    }  # fmt: skip
+                    began = time.perf_counter()
+                    await broker.publisher.publish(
+                        Outgoing(EVENTS_EXCHANGE, body["type"], json.dumps(body).encode(), event_id, {}, CONTENT_TYPE)  # type: ignore[arg-type]
+                    )
+                    async for message in events:
+                        event: Any = decode(message.body, message.headers, message.content_type)
+                        if event.correlation_id == event_id:
+                            assert event.type == "economic.refresh.completed", event
+                            break
+                    times.append(time.perf_counter() - began)
+                    del number
+        finally:
+            await broker.stop(0)
+        return times
 
     async def import_all(self, *entities: str, mode: str = "full", workspace: str = "bench") -> tuple[Any, float]:
         """Import; return the answer and the seconds it took. Raises RuntimeError when it failed."""
@@ -164,15 +198,11 @@ async def truncate(servers: Servers) -> None:
         await plain.close()
 
 
-async def row_versions(servers: Servers) -> int:
-    """Return how many row versions of Pike's entities were ever written."""
+async def row_versions(servers: Servers) -> set[str]:
+    """Return every row version of Pike's customers: what is written again gets another place and transaction."""
     plain = await asyncpg.connect(servers.database_url)
     try:
-        await asyncio.sleep(1.5)  # backends hand in their counts at most once a second
-        return int(
-            await plain.fetchval(
-                "select sum(n_tup_ins + n_tup_upd + n_tup_del) from pg_stat_user_tables where schemaname = 'pike'"
-            )
-        )
+        rows = await plain.fetch("select ctid::text || ' ' || xmin::text as version from pike.customers")
+        return {row["version"] for row in rows}
     finally:
         await plain.close()

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 
 from schemas.base import EconomicIn
-from schemas.customer import EconomicContact, EconomicCustomer
+from schemas.customer import EconomicContact, EconomicCustomer, EconomicCustomerRow
 from worker.economic import filters
 from worker.economic.bulk import BulkContact
 from worker.economic.endpoints.calls import PAGE_SIZE, Calls, Enough, Listing, changed, never, or_none, parts
@@ -27,6 +27,7 @@ class _LegacyContact(EconomicIn):
 
 
 CUSTOMERS = Listing("/customers", EconomicCustomer, lambda c: c.customer_number, "customers", "customerNumber")
+_ROWS = Listing("/customers", EconomicCustomerRow, lambda c: c.customer_number, "customers", "customerNumber")
 CONTACTS = Listing(f"{CUSTOMERS_API}/Contacts", BulkContact, lambda c: c.number, "contacts")
 
 
@@ -40,9 +41,9 @@ class CustomerCalls(Calls):
         start_page: int = 0,
         page_size: int = PAGE_SIZE,
         enough: Enough = never,
-    ) -> AsyncGenerator[Page[EconomicCustomer], None]:
+    ) -> AsyncGenerator[Page[EconomicCustomerRow], None]:
         """All customers, or those changed since; resumable by page."""
-        return self._pages(CUSTOMERS, changed(changed_since), start_page, page_size, enough)
+        return self._pages(_ROWS, changed(changed_since), start_page, page_size, enough)
 
     async def contact_pages(
         self, *, changed_since: datetime | None = None, cursor: str | None = None, expression: str | None = None

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from schemas.customer import EconomicCustomer, LocalCustomer, PikeCustomer
+from schemas.customer import EconomicCustomerRow, LocalCustomer, PikeCustomer
 from worker.economic.endpoints import EconomicApi
 from worker.mapping import customer as customer_mapping
 from worker.mapping import matching
@@ -40,7 +40,7 @@ class Matcher:
             ignored=frozenset(number for number, state in decided.items() if state == "ignored"),
         )
 
-    def wanted(self, found: Sequence[EconomicCustomer]) -> list[EconomicCustomer]:
+    def wanted(self, found: Sequence[EconomicCustomerRow]) -> list[EconomicCustomerRow]:
         """Leave out those that a person put on the ignore list."""
         return [customer for customer in found if str(customer.customer_number) not in self.ignored]
 
@@ -72,7 +72,7 @@ class Prepared:
         return {c.external_number for c in self.customers} | {a.external_number for a in self.ambiguous}
 
 
-async def prepare(run: Run, matcher: Matcher, page: Sequence[EconomicCustomer]) -> Prepared:
+async def prepare(run: Run, matcher: Matcher, page: Sequence[EconomicCustomerRow]) -> Prepared:
     """Map a page; put off what may fit a customer of Pike's and is not linked yet."""
     mapped = await _map(run.need_api(), matcher.wanted(page))
     fitting = [customer.external_number for customer in mapped if matcher.may_fit(customer)]
@@ -86,7 +86,7 @@ async def prepare(run: Run, matcher: Matcher, page: Sequence[EconomicCustomer]) 
     )
 
 
-async def decide(run: Run, matcher: Matcher, found: Sequence[EconomicCustomer], *, search: bool = False) -> Prepared:
+async def decide(run: Run, matcher: Matcher, found: Sequence[EconomicCustomerRow], *, search: bool = False) -> Prepared:
     """Match customers with Pike's: exactly one candidate on both sides is a link, several are for a person.
 
     ``search``: ``found`` is not all that may fit, so e-conomic is asked for others alike before anything is linked.
@@ -133,7 +133,7 @@ async def write(
     return written
 
 
-async def _map(api: EconomicApi, page: Sequence[EconomicCustomer]) -> list[PikeCustomer]:
+async def _map(api: EconomicApi, page: Sequence[EconomicCustomerRow]) -> list[PikeCustomer]:
     contacts: dict[int, list[Any]] = {}
     if page:
         numbers = [customer.customer_number for customer in page]
@@ -150,7 +150,7 @@ async def _linked(run: Run, numbers: Sequence[str]) -> set[str]:
 
 
 async def _rivals(api: EconomicApi, fitting: Sequence[PikeCustomer]) -> list[PikeCustomer]:
-    found: dict[int, EconomicCustomer] = {}
+    found: dict[int, EconomicCustomerRow] = {}
     for customer in fitting:
         for key in (
             {"vat_number": customer.vat_number},

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from datetime import datetime
 
-from schemas.customer import EconomicCustomer
+from schemas.customer import EconomicCustomerRow
 from worker.economic.paging import Page, Reject
 from worker.handlers.importing import customers as matched
 from worker.handlers.importing.ahead import ahead
@@ -43,7 +43,7 @@ async def customers_stage(sweep: Sweep) -> AsyncGenerator[PageWrite, None]:
     yield PageWrite(True, met, write)
 
 
-def _page(sweep: Sweep, page: Page[EconomicCustomer], prepared: matched.Prepared) -> PageWrite:
+def _page(sweep: Sweep, page: Page[EconomicCustomerRow], prepared: matched.Prepared) -> PageWrite:
     async def met(work: Work) -> None:
         await sweep.met(work, page, [str(customer.customer_number) for customer in page.items])
         sweep.progress.swept = page.is_last
