@@ -210,6 +210,7 @@ class Dispatcher:
                 snoozes=claim.snoozes,
                 age_s=(self.clock.now() - claim.received_at).total_seconds(),
                 policy=self.policy,
+                bugs=sum(note.get("cause") == Cause.INTERNAL_ERROR for note in claim.history),
             )
             if decision.problem.cause is Cause.INTERNAL_ERROR:
                 log.exception("delivery.bug", attempt=claim.attempts)

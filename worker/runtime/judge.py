@@ -61,12 +61,12 @@ _TIME_OUT = Problem(
 
 
 def judge(  # noqa: PLR0911  # one row of the table, one return
-    error: BaseException, *, attempts: int, snoozes: int, age_s: float, policy: Policy
+    error: BaseException, *, attempts: int, snoozes: int, age_s: float, policy: Policy, bugs: int = 0
 ) -> Decision:
     """Decide what follows a failed try.
 
-    ``attempts`` counts this try; ``snoozes`` counts tries that were given back; ``age_s`` is the time since the event
-    was first received.
+    ``attempts`` counts this try; ``snoozes`` counts tries that were given back; ``bugs`` counts earlier tries that
+    ended in an error nobody expected; ``age_s`` is the time since the event was first received.
     """
     problem = problem_of(error)
     match error:
@@ -83,7 +83,8 @@ def judge(  # noqa: PLR0911  # one row of the table, one return
         case Unavailable() | TimeoutError() | asyncio.TimeoutError() | BrokerError():
             return _retry(problem, attempts, policy.max_attempts, policy, getattr(error, "retry_after_s", None))
         case _:
-            return _retry(problem, attempts, policy.bug_attempts, policy, None)
+            # tries that e-conomic's absence took are not held against it: one odd error must not end an event
+            return _retry(problem, bugs + 1, policy.bug_attempts, policy, None)
 
 
 def problem_of(error: BaseException) -> Problem:

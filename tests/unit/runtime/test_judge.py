@@ -43,7 +43,7 @@ ERRORS = {
         ("time-out", 1, 0, 0, Action.RETRY, 5),
         ("broker", 3, 0, 0, Action.RETRY, 120),
         ("bug", 1, 0, 0, Action.RETRY, 5),
-        ("bug", 2, 0, 0, Action.DEAD, 0),
+        ("bug", 9, 0, 0, Action.RETRY, 5),
         ("rate limited", 1, 99, 999, Action.SNOOZE, 17),
         ("rate limited, no time given", 4, 0, 0, Action.SNOOZE, 5),
         ("rate limited", 1, 0, 1000, Action.DEAD, 0),
@@ -59,6 +59,12 @@ ERRORS = {
 def test_the_table(error: str, attempts: int, snoozes: int, age_s: float, action: Action, delay_s: float) -> None:
     decision = judge(ERRORS[error], attempts=attempts, snoozes=snoozes, age_s=age_s, policy=POLICY)
     assert (decision.action, decision.delay_s) == (action, delay_s)
+
+
+def test_an_error_that_nobody_expected_ends_an_event_when_it_comes_again_and_not_for_other_tries() -> None:
+    once = judge(ERRORS["bug"], attempts=7, snoozes=0, age_s=0, policy=POLICY, bugs=0)
+    again = judge(ERRORS["bug"], attempts=2, snoozes=0, age_s=0, policy=POLICY, bugs=1)
+    assert (once.action, again.action) == (Action.RETRY, Action.DEAD)
 
 
 def test_a_longer_wait_that_e_conomic_asks_for_is_kept() -> None:
@@ -80,14 +86,16 @@ def test_what_ends_an_event_is_final_and_what_does_not_is_not(error: Exception) 
     attempts=st.integers(1, 50),
     snoozes=st.integers(0, 1000),
     age_s=st.floats(0, 1e6),
+    bugs=st.integers(0, 50),
 )
 def test_every_event_comes_to_an_end_and_waits_never_less_than_a_rung(
-    error: Exception, attempts: int, snoozes: int, age_s: float
+    error: Exception, attempts: int, snoozes: int, age_s: float, bugs: int
 ) -> None:
-    decision = judge(error, attempts=attempts, snoozes=snoozes, age_s=age_s, policy=POLICY)
+    decision = judge(error, attempts=attempts, snoozes=snoozes, age_s=age_s, policy=POLICY, bugs=bugs)
     assert decision.delay_s >= 0
     if decision.action is Action.RETRY:
-        assert attempts < POLICY.max_attempts
+        bug = isinstance(error, KeyError)
+        assert bugs + 1 < POLICY.bug_attempts if bug else attempts < POLICY.max_attempts
         assert decision.delay_s >= POLICY.ladder_s[0]
     if decision.action is Action.SNOOZE:
         assert age_s < POLICY.max_age_s
