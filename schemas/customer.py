@@ -1,6 +1,7 @@
 """A customer on both sides, and the contact that becomes Pike's primary contact (R15-R19)."""
 
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 from schemas.base import EconomicIn, EconomicOut, Strict
@@ -13,12 +14,36 @@ class ContactRef(EconomicIn):
     customer_contact_number: int
 
 
-class EconomicContact(EconomicIn):
-    """A contact person. Legacy REST numbers them per customer; that number is ``customer_contact_number``.
+class Contact(Protocol):
+    """What Pike needs of a contact person, whichever list it comes from."""
 
-    The bulk list of the OpenAPI service calls the same number ``userInterfaceNumber``; the client
-    translates, so that both surfaces give this one shape.
-    """
+    @property
+    def customer_number(self) -> int:
+        """Whose contact it is."""
+
+    @property
+    def customer_contact_number(self) -> int:
+        """Number within the customer, which customers and invoices refer to."""
+
+    @property
+    def name(self) -> str:
+        """Full name."""
+
+    @property
+    def email(self) -> str | None:
+        """Address."""
+
+    @property
+    def sort_key(self) -> int | None:
+        """Place among the customer's contacts."""
+
+    @property
+    def deleted(self) -> bool:
+        """Whether it was deleted."""
+
+
+class EconomicContact(EconomicIn):
+    """A contact person in legacy REST, which numbers them per customer."""
 
     customer_number: int
     customer_contact_number: int

@@ -128,7 +128,7 @@ async def test_bulk_lines_are_those_of_the_single_document(api: EconomicApi) -> 
 
 
 def _facts(line: Any) -> tuple[Any, ...]:
-    product = line.product.product_number if line.product else None
+    product = line.product_number
     return (line.description, line.quantity, line.unit_net_price, line.total_net_amount, line.vat_rate, product)
 
 

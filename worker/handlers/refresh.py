@@ -74,7 +74,7 @@ class Refresh:
         lookups = self._registers.of(connection, api)
         as_of = run.clock.now()
         document = await _document(run, target)
-        numbers = {line.product.product_number for line in document.lines or () if line.product}
+        numbers = {line.product_number for line in document.lines or () if line.product_number}
         live = await lookups.products(numbers)
         rules = await lookups.tax_rules(live)
         row = (

@@ -20,8 +20,8 @@ async def drafts_stage(sweep: Sweep) -> AsyncGenerator[PageWrite, None]:
         lines = await sweep.api.draft_lines_of(numbers) if numbers else {}
         drafts = [draft.model_copy(update={"lines": lines.get(draft.number, ())}) for draft in page.items]
         catalogue = await sweep.lookups.all_products() if numbers else {}
-        used = {line.product.product_number for draft in drafts for line in draft.lines or () if line.product}
-        known = [catalogue[number] for number in used if number in catalogue]
+        used = {line.product_number for draft in drafts for line in draft.lines or ()}
+        known = [catalogue[number] for number in used if number and number in catalogue]
         if not numbers:
             return await prepare(sweep, [], page.fetched_at), []
         rules = await sweep.lookups.tax_rules(known)
