@@ -74,6 +74,21 @@ async def status(as_json: bool) -> int | None:
 
 
 @cli.command()
+@click.argument("event_id", metavar="ID")
+@click.option("--source", metavar="SOURCE", help="Only the event of this publisher, when two use the same id.")
+@AS_JSON
+@command
+async def trace(event_id: str, source: str | None, as_json: bool) -> int | None:
+    """Tell what happened to one event, in order.
+
+    ID is the event's id, or that of a dead letter.
+    """
+    from worker.cli import trace as story
+
+    return await story.trace(event_id, source, as_json)
+
+
+@cli.command()
 @WORKSPACE
 @click.option("--grant-token", required=True, metavar="-", help="Give - and the token on standard input.")
 @click.option("--booking", type=click.Choice(["draft", "book"]), help="Book pushed invoices at once, or leave drafts.")

@@ -48,4 +48,6 @@ def test_no_label_can_hold_an_id() -> None:
         "state",
         "cause",
         "because",
+        "version",  # of the software: a handful at a time
+        "commit",
     }
