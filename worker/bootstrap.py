@@ -19,6 +19,7 @@ from worker.runtime.dispatch import Dispatcher
 from worker.runtime.janitor import Janitor
 from worker.runtime.judge import Policy
 from worker.runtime.lifecycle import Worker
+from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
 from worker.settings import Settings
 from worker.store import migrate
@@ -105,7 +106,8 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         database = make_database(settings, max_size=settings.prefetch_work // 2 + settings.prefetch_bulk + 4)
         await database.connect()
         stack.push_async_callback(database.close)
-        client = await stack.enter_async_context(make_client(settings, clock, SharedBudget(database, clock)))
+        budget = SharedBudget(database, clock)
+        client = await stack.enter_async_context(make_client(settings, clock, budget))
         broker = make_broker(settings, clock)
         await broker.start()
         stack.push_async_callback(broker.stop, 0.0)
@@ -120,7 +122,8 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             policy=Policy(ladder_s=settings.wait_ladder_s, max_attempts=settings.max_attempts),
             slice_s=settings.import_slice_s,
         )
-        yield Worker(broker, relay, dispatcher, Janitor(database, dispatcher.burial), clock)
+        pulse = Pulse(database, broker, dispatcher.tally, clock, budget.left)
+        yield Worker(broker, relay, dispatcher, Janitor(database, dispatcher.burial), pulse, clock)
 
 
 async def require_migrated(settings: Settings) -> None:

@@ -11,7 +11,8 @@ from worker.version import commit, version
 REGISTRY = CollectorRegistry(auto_describe=True)
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
-_WAITS = (0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 6 * 3600, 24 * 3600)
+WAITS = (0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 6 * 3600, 24 * 3600)
+"""Upper bounds of critical times in seconds; the last class is open. Samples in Postgres use the same."""
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 CONSUMED = Counter(
@@ -31,7 +32,7 @@ CRITICAL_TIME = Histogram(
     "pike_economic_critical_time_seconds",
     "Time from the first receipt of an event to its final outcome, waits and retries included.",
     ("event_type",),
-    buckets=_WAITS,
+    buckets=WAITS,
     registry=REGISTRY,
 )
 SENT = Counter(
@@ -81,6 +82,14 @@ CLAIM_BATCH = Histogram(
 )
 COMMIT_BATCH = Histogram(
     "pike_economic_commit_batch_events", "Events finished in one commit.", buckets=_SIZES, registry=REGISTRY
+)
+BUDGET_LEFT = Gauge(
+    "pike_economic_budget_left_ratio",
+    "Share of e-conomic's budget left to the agreement that has least, of those called just now; 1 when none was.",
+    registry=REGISTRY,
+)
+STORE_UP = Gauge(
+    "pike_economic_store_up", "1 when Postgres answered this worker when it was last asked.", registry=REGISTRY
 )
 LOOP_LAG = Gauge(
     "pike_economic_loop_lag_seconds", "How late the event loop was in the last seconds, at worst.", registry=REGISTRY

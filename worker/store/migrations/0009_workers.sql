@@ -8,14 +8,14 @@ create table economic.workers (
     pid          int         not null,
     version      text        not null,
     commit       text        not null,
-    http_address text,
     state        text        not null check (state in ('running', 'stopping', 'stopped')),
     started_at   timestamptz not null default now(),
     seen_at      timestamptz not null default now(),
     consumers    jsonb       not null default '{}',   -- lane → whether it is consumed
     in_work      int         not null default 0,
     loop_lag_s   double precision not null default 0,
-    outcomes     jsonb       not null default '{}'    -- of the process so far: outcome → deliveries
+    outcomes     jsonb       not null default '{}',   -- of the process so far: outcome → deliveries
+    budgets      jsonb       not null default '{}'    -- agreement → share of e-conomic's budget that is left, where known
 );
 
 -- One row per half minute: what waits, per lane. Written by whichever worker comes first.
