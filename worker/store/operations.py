@@ -44,11 +44,12 @@ set state = excluded.state, seen_at = now(), consumers = excluded.consumers, in_
 
 _SLOT = f"to_timestamp(floor(extract(epoch from now()) / {SLOT_S}) * {SLOT_S})"
 
+# What waits for a person (parked, frozen) is no work that is late.
 _LANES = """
 select l.lane, count(i.source)::int as unfinished,
        coalesce(extract(epoch from now() - min(i.received_at)), 0)::float8 as oldest_s
 from unnest($1::text[]) as l(lane)
-left join economic.inbox i on i.lane = l.lane and i.state not in ('done', 'dead')
+left join economic.inbox i on i.lane = l.lane and i.state not in ('done', 'dead') and i.state not in ('parked', 'frozen')
 group by l.lane
 """
 
