@@ -1,5 +1,6 @@
 """Builds settings → adapters → runtime. The only place where real things are made; tests call it too."""
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -25,6 +26,7 @@ from worker.settings import Settings
 from worker.store import migrate
 from worker.store.crypto import Vault
 from worker.store.pool import Database
+from worker.telemetry import tracing
 
 
 def make_topology(settings: Settings) -> Topology:
@@ -103,6 +105,10 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
     vault = make_vault(settings)
     await require_migrated(settings)
     async with AsyncExitStack() as stack:
+        if settings.tracing_url:
+            provider = tracing.export_to(settings.tracing_url)
+            stack.callback(tracing.switch_off)
+            stack.push_async_callback(asyncio.to_thread, provider.shutdown)
         database = make_database(settings, max_size=settings.prefetch_work // 2 + settings.prefetch_bulk + 4)
         await database.connect()
         stack.push_async_callback(database.close)

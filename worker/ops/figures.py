@@ -24,7 +24,7 @@ TABLE: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "unfinished_events": ("Events in the inbox without an outcome, by state.", ("state",)),
     "oldest_unfinished_event_seconds": ("Age of the oldest such event.", ("state",)),
     "lane_unfinished_events": ("Events in the inbox that workers still have to do, by lane.", ("lane",)),
-    "lane_oldest_event_seconds": ("Age of the oldest event that workers still have to do; 0 when there is none.", ("lane",)),
+    "lane_oldest_event_seconds": ("Age of the oldest of them; 0 when there is none.", ("lane",)),
     "queue_messages": ("Messages in the lane's queue, as sampled every half minute.", ("lane",)),
     "workers": ("Worker processes: running, stopping, gone (without stopping in order, last 15 minutes).", ("state",)),
     "dead_letters": ("Open dead letters, by cause.", ("cause",)),

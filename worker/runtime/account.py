@@ -5,7 +5,7 @@ The line is an interface; ``LINE`` documents its fields, ``deploy/logs.md`` repe
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -15,8 +15,12 @@ from worker.broker.delivery import Delivery, Move, PutAway, Verdict
 from worker.clock import Clock
 from worker.run import Run
 from worker.runtime.tally import Tally
+from worker.runtime.tries import parent_of
 from worker.store.inbox import Claim
-from worker.telemetry.tracing import trace_id_of
+from worker.telemetry import tracing
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 log = structlog.get_logger()
 
@@ -80,6 +84,17 @@ class Account:
     def __post_init__(self) -> None:
         self.begun_s = self.clock.monotonic()
 
+    def mark(self, span: "Span | None") -> None:
+        """Say on the try's span what it came to."""
+        if span is None:
+            return
+        span.set_attribute("pike_economic.outcome", self.outcome)
+        if self.claim is not None:
+            span.set_attribute("pike_economic.attempt", self.claim.attempts)
+        if self.cause is not None:
+            span.set_attribute("pike_economic.cause", self.cause.value)
+            tracing.failed(span, self.error or self.cause.value)
+
     def read(self, event: Envelope[Any], *, handled: bool) -> None:
         """Note what the message says; other log lines of this delivery carry it too."""
         self.event = event
@@ -88,7 +103,7 @@ class Account:
             event_id=event.id,
             event_type=event.type,
             workspace=event.workspace_id,
-            trace_id=trace_id_of(event.traceparent, event.source, event.id),
+            trace_id=parent_of(event, self.delivery).split("-")[1],
         )
 
     def claims(self, claim: Claim) -> None:

@@ -19,6 +19,7 @@ from worker.store.dead_letters import NewLetter
 from worker.store.inbox import Claim
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Connection, Database
+from worker.telemetry import tracing
 
 _MALFORMED = "malformed"
 _CONFLICT = "conflict"
@@ -130,7 +131,7 @@ def _letter(
         type=known(event.type),
         workspace_id=known(event.workspace_id),
         content_type=delivery.content_type,
-        headers=texts(delivery.headers),
+        headers=texts(delivery.headers) | ({tracing.TRY_HEADER: this_try} if (this_try := tracing.current()) else {}),
         attempts=claim.attempts if claim else 1,
         history=history,
     )

@@ -21,7 +21,7 @@ from worker.broker.delivery import Ack, Delivery, Lane, Move, PutAway, Verdict
 from worker.clock import Clock
 from worker.economic.client import EconomicClient
 from worker.errors import GrantRevoked, StoreUnavailable
-from worker.run import Handler, Run
+from worker.run import STORE, Handler, Run
 from worker.runtime.account import Account
 from worker.runtime.burial import Burial
 from worker.runtime.claiming import Claimed, Claims, claiming
@@ -33,6 +33,7 @@ from worker.runtime.lease import LEASE_S, Leases
 from worker.runtime.refusals import kills_the_process, nobody_handles, not_connected, stored_problem
 from worker.runtime.solo import SOLO_AFTER, Company, deaths
 from worker.runtime.tally import Tally
+from worker.runtime.tries import linked, trying
 from worker.store import connections, inbox
 from worker.store.commits import Commits, GroupCommit, OwnTransaction, Spoiled
 from worker.store.connections import EconomicConnection
@@ -40,6 +41,7 @@ from worker.store.crypto import Vault
 from worker.store.inbox import Claim, FenceLost, Standing
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Database
+from worker.telemetry import tracing
 
 log = structlog.get_logger()
 
@@ -130,7 +132,14 @@ class Dispatcher:
             account.outcome, account.cause, account.error = "dead" if kept else "duplicate", exc.cause, str(exc)
             return Ack()
         account.read(event, handled=event.type in self.handlers)
-        claimed = await self._claims(received(delivery, event, owner))
+        with trying(event, delivery) as span:
+            verdict = await self._try(delivery, event, owner, account)
+            account.mark(span)
+        return linked(verdict, span)
+
+    async def _try(self, delivery: Delivery, event: Envelope[Any], owner: str, account: Account) -> Verdict:
+        with tracing.span("claim", attributes=STORE):
+            claimed = await self._claims(received(delivery, event, owner))
         result = claimed.result
         if result.standing is Standing.CONFLICT:
             await self.burial.bury_conflict(delivery, event)
