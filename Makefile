@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed-$(shell pwd -P | cksum | cut -d ' ' -f 1)
 # Empty means everything. Example: make test ARGS="tests/unit -x"
 ARGS ?=
 
-.PHONY: help demo dev test chaos situations mutations bench check contract requirements lock
+.PHONY: help demo dev test chaos situations mutations bench check requirements contract lock
 
 help: ## List the commands (this is the default)
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile

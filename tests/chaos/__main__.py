@@ -68,6 +68,8 @@ async def chaos(plan: Plan, *, quiet: bool) -> int:
 
 
 def _print(verdict: Verdict, faults: dict[str, int], seconds: float, seed: int, quiet: bool) -> None:
+    if quiet and (verdict.lost or verdict.double):
+        print(verdict.detail, file=sys.stderr)
     if not quiet:
         print("\nfaults injected and survived")
         for kind, count in faults.items():

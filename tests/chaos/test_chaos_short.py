@@ -24,7 +24,7 @@ async def test_a_minute_of_every_fault_loses_and_doubles_nothing() -> None:
     output, errors = await process.communicate()
     assert output, errors.decode(errors="replace")[-3000:]
     verdict = json.loads(output.splitlines()[-1])
-    assert (verdict["lost"], verdict["double"]) == (0, 0), verdict
+    assert (verdict["lost"], verdict["double"]) == (0, 0), (verdict, errors.decode(errors="replace")[-3000:])
     assert verdict["sent"] == verdict["outcomes"] == 300
     assert set(verdict["faults"]) == INJECTED
     assert process.returncode == 0

@@ -26,7 +26,7 @@ def ends(running: Harness, request: str) -> set[str]:
 
 
 @pytest.mark.requirement("B1", "F13")
-@pytest.mark.parametrize("stale_looks", [1, 3], ids=["shorter than the settling time", "longer than it"])
+@pytest.mark.parametrize("stale_looks", [2, 5], ids=["shorter than the settling time", "longer than it"])
 async def test_a_look_up_that_does_not_see_the_draft_yet_makes_no_second_one(
     meddled: Harness, meddler: Meddler, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, stale_looks: int
 ) -> None:
@@ -45,9 +45,10 @@ async def test_a_look_up_that_does_not_see_the_draft_yet_makes_no_second_one(
     meddler.on(r"/invoices/drafts$", hide)
     event_id = await meddled.publish(CREATED, {"invoice": request})
     assert (await meddled.answer(event_id, SYNCED, FAILED)).type == SYNCED
-    assert looks == min(stale_looks, 2), "after the second the same key and bytes go out again"
+    # each run looks first of all, and again right before it would send
+    assert looks == min(stale_looks, 4), "after the second run's the same key and bytes go out again"
     assert len(drafts(meddled.agreement, request)) == 1
-    assert len(drafts_posted(sandbox)) == looks, "what is only not visible yet is not sent again"
+    assert len(drafts_posted(sandbox)) == looks // 2, "what is only not visible yet is not sent again"
     assert len({posted.idempotency_key for posted in drafts_posted(sandbox)}) == 1
 
 

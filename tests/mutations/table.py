@@ -24,8 +24,8 @@ MUTATIONS = (
     Mutation(
         "no look-up before a repeat",
         "worker/handlers/pushing/ledger.py",
-        "    found = await _looked_up(write)\n",
-        "    found = None\n",
+        "        return await look_up()\n",
+        "        return None\n",
         (f"{FAULTS}test_a_replay_after_the_keys_hour_finds_the_invoice_and_sends_nothing",),
     ),
     Mutation(

@@ -16,7 +16,7 @@ from tests.simulation.run import Result, simulate
 from tests.simulation.scenario import one_invoice
 from tests.simulation.tables import Row, Transaction
 from worker.economic import transport
-from worker.handlers.pushing import ledger
+from worker.handlers.pushing import handler, ledger
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Mutant:
         return next((seed for seed in range(1, limit + 1) if self.run(seed).violations), None)
 
 
-async def _nothing_found(_write: Any) -> None:
+async def _nothing_found(_reference: str, _look_up: Any, _known: Any) -> None:
     return None
 
 
@@ -55,15 +55,19 @@ def _leave(progress: Any) -> None:
     progress.sent = True
 
 
-_NO_LOOK_UP = _set(ledger, "_looked_up", _nothing_found)
+@contextmanager
+def _no_look_up() -> Iterator[None]:
+    with _set(ledger, "looked_up", _nothing_found)(), _set(handler, "looked_up", _nothing_found)():
+        yield
+
 
 STOPPED_S = 4000.0
 """Longer than e-conomic remembers a key."""
 
 MUTANTS: dict[str, Mutant] = {
-    "no look-up": Mutant((_NO_LOOK_UP,)),
+    "no look-up": Mutant((_no_look_up,)),
     "no fence": Mutant((_set(statements, "_fenced", _whoever_comes),)),
-    "key after its hour": Mutant((_set(ledger, "KEY_LIFE_S", 1e9), _NO_LOOK_UP)),
+    "key after its hour": Mutant((_set(ledger, "KEY_LIFE_S", 1e9), _no_look_up)),
     "stopped before the call": Mutant(
         (_set(ledger, "SEND_WITHIN_S", 1e9),),
         ambush="after commit: group commit",

@@ -194,6 +194,16 @@ def any_open(tx: Transaction, subject: Any) -> list[Row]:
     return [{"exists": any(row["state"] in ("intent", "unknown") for row in found)}]
 
 
+@statement("select agreement_number, state <> 'done' as open from economic.effects")
+def sent_elsewhere(tx: Transaction, agreement: int, subject: Any) -> list[Row]:
+    found = [
+        {"agreement_number": row["agreement_number"], "open": row["state"] != "done"}
+        for _, row in tx.rows(EFFECTS)
+        if row["subject_id"] == subject and row["agreement_number"] != agreement and row["state"] != "refused"
+    ]
+    return sorted(found, key=lambda row: (not row["open"], row["agreement_number"]))[:1]
+
+
 @statement("insert into economic.effects as e")
 def intend(
     tx: Transaction, agreement: int, subject: Any, step: str, workspace: str, reference: str, key: str, body: bytes,
@@ -202,7 +212,14 @@ def intend(
     at = (agreement, subject, step)
     tx.lock(EFFECTS, at)
     known = tx.get(EFFECTS, at)
-    if known is not None and known["state"] != "refused":
+    if known is not None and (known["state"] != "refused" or known["workspace_id"] != workspace):
+        return []
+    if step != "customer" and any(
+        (row["subject_id"], row["step"]) == (subject, step)
+        and row["agreement_number"] != agreement
+        and row["state"] != "refused"
+        for _, row in tx.rows(EFFECTS)
+    ):
         return []
     fresh = {
         "reference": reference, "idempotency_key": key, "body": body, "state": "intent", "fence": fence,

@@ -42,6 +42,13 @@ def taken(
     return found + [{"what": "line"} for line in lines if line in others]
 
 
+@statement("select workspace_id = $1 from pike.invoices where id = $2 for update")
+def hold_invoice(tx: Transaction, workspace: str, invoice: UUID) -> list[Row]:
+    tx.lock(INVOICES, invoice)
+    row = tx.get(INVOICES, invoice)
+    return [] if row is None else [{"ours": row["workspace_id"] == workspace}]
+
+
 @statement("select locked or status = 'outcome_unknown' as locked")
 def find_guarded_invoice(tx: Transaction, workspace: str, invoice: UUID) -> list[Row]:
     row = _of(tx, INVOICES, workspace, invoice)
@@ -49,7 +56,14 @@ def find_guarded_invoice(tx: Transaction, workspace: str, invoice: UUID) -> list
         return []
     document = "booked" if row["booked_number"] is not None else "draft" if row["draft_number"] is not None else None
     locked = row["locked"] or row["status"] == "outcome_unknown"
-    return [{"locked": locked, "external_number": row["external_number"], "document": document}]
+    return [
+        {
+            "locked": locked,
+            "external_number": row["external_number"],
+            "document": document,
+            "agreement_number": row["agreement_number"],
+        }
+    ]
 
 
 @statement("vat_number, address, zip, city, country, currency from pike.customers where "
@@ -161,7 +175,7 @@ def set_status(tx: Transaction, workspace: str, invoice: UUID, status: str, prob
         return []
     tx.lock(INVOICES, invoice)
     row = _of(tx, INVOICES, workspace, invoice)
-    if row is not None and not row["locked"]:
+    if row is not None and not row["locked"] and row["external_number"] is None:
         tx.change(INVOICES, invoice, status=status, last_problem=problem)
     return []
 
@@ -239,7 +253,8 @@ def _write_invoice(
     tx: Transaction, workspace: str, agreement: int, as_of: Any, number: str, mark: UUID | None, incoming: Row,
     old: Row | None,
 ) -> Row:  # fmt: skip
-    key = old["id"] if old else mark if mark and tx.get(INVOICES, mark) is None else uuid.uuid4()
+    theirs = any(row["subject_id"] == mark and row["workspace_id"] != workspace for _, row in tx.rows("effects"))
+    key = old["id"] if old else mark if mark and tx.get(INVOICES, mark) is None and not theirs else uuid.uuid4()
     kept = {
         name: incoming[name] if incoming[name] is not None or old is None else old[name]
         for name in ("draft_number", "lines_hash")

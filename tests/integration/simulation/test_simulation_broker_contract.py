@@ -57,7 +57,7 @@ class RabbitStage(Base):
     broker: Broker
 
     def make(self, url: str) -> Broker:
-        return Broker(url, TOPOLOGY, clock=SystemClock(), prefetch={Lane.WORK: 4, Lane.BULK: 4}, name="contract")
+        return Broker(url, TOPOLOGY, clock=SystemClock(), prefetch=dict.fromkeys(Lane, 4), name="contract")
 
     async def publish(self, exchange: str, key: str, body: bytes = b"{}") -> None:
         await self.broker.publisher.publish(Outgoing(exchange, key, body, "m-1", {"a": "b"}))

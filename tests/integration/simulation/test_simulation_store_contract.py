@@ -371,7 +371,7 @@ async def test_a_pushed_invoice_stays_one_row_from_request_to_booked(stage: Stag
     assert await upsert(stage, document(5, booked=False), NOON) == []  # a late page of drafts brings no second one
     assert await upsert(stage, document(9, booked=True), NOON) == []
     async with stage.database.connection("test") as connection:
-        assert await guarded.find(connection, "invoice", WS, INVOICE) == guarded.Guarded(True, "9", "booked")
+        assert await guarded.find(connection, "invoice", WS, INVOICE) == guarded.Guarded(True, "9", "booked", 77)
 
 
 async def test_a_status_is_shown_only_while_the_invoice_is_editable(stage: Stage) -> None:

@@ -304,7 +304,7 @@ async def test_a_write_of_a_process_that_was_stopped_on_the_way_is_not_sent(
     class Stopping(LocalLimiter):
         """The process stops while the call waits for its turn; no timer runs meanwhile."""
 
-        async def wait_s(self, agreement: str) -> float:
+        async def wait_s(self, agreement: str, *, bulk: bool = False) -> float:
             clock.at += 61
             return 0.0
 
