@@ -201,8 +201,8 @@ class Transport:
         else:
             facts, outcome = {"status": None, "error": type(answer.error).__name__}, answer
         duration_s = self.clock.monotonic() - started
-        metrics.API_CALLS.labels(call.family, metrics.answer_class(facts["status"])).inc()
-        metrics.API_DURATION.labels(call.family).observe(duration_s)
+        metrics.api_calls(call.family, metrics.answer_class(facts["status"])).inc()
+        metrics.api_duration(call.family).observe(duration_s)
         metrics.API_COST.inc(facts.get("cost") or 0)
         duration_ms = round(duration_s * 1000, 1)
         log.debug("economic.call", family=call.family, method=call.method, duration_ms=duration_ms, **facts)

@@ -114,7 +114,7 @@ class Relay:
             if error is None or (isinstance(error, Unroutable) and row.message.ephemeral):
                 self._confirmed.append(row.id)
                 self.published += error is None
-                metrics.SENT.labels("confirmed" if error is None else "unroutable").inc()
+                metrics.sent("confirmed" if error is None else "unroutable").inc()
                 continue
             failures.append((row.id, str(error), isinstance(error, Unroutable)))
             self._report(row, error)
@@ -123,7 +123,7 @@ class Relay:
                 await outbox.failed(connection, failures)
 
     def _report(self, row: OutboxRow, error: BrokerError) -> None:
-        metrics.SENT.labels("unroutable" if isinstance(error, Unroutable) else "failed").inc()
+        metrics.sent("unroutable" if isinstance(error, Unroutable) else "failed").inc()
         if isinstance(error, Unroutable):
             self.unroutable += 1
             log.warning("relay.unroutable", type=row.message.type, attempts=row.attempts)

@@ -31,12 +31,12 @@ class Tally:
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
         fresh = self._fresh.setdefault(event_type, Fresh())
         fresh.outcomes[outcome] = fresh.outcomes.get(outcome, 0) + 1
-        metrics.CONSUMED.labels(lane, event_type, outcome).inc()
+        metrics.consumed(lane, event_type, outcome).inc()
         if age_s is None:
             return
-        metrics.PROCESS_DURATION.labels(lane, event_type).observe(duration_s)
+        metrics.process_duration(lane, event_type).observe(duration_s)
         if outcome not in NOT_FINAL:
-            metrics.CRITICAL_TIME.labels(event_type).observe(age_s)
+            metrics.critical_time(event_type).observe(age_s)
             fresh.critical[bisect_left(metrics.WAITS, age_s)] += 1
 
     def take(self) -> dict[str, Fresh]:

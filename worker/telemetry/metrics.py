@@ -4,6 +4,8 @@ exist (Prometheus spelling), the rest begins with ``pike_economic_``. Labels are
 What all workers share (queues of work in Postgres, dead letters, …) is in ``worker.ops.figures``.
 """
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from worker.version import commit, version
@@ -94,6 +96,15 @@ STORE_UP = Gauge(
 LOOP_LAG = Gauge(
     "pike_economic_loop_lag_seconds", "How late the event loop was in the last seconds, at worst.", registry=REGISTRY
 )
+
+
+# Looking a child up by its labels costs more than counting; label sets are small and closed, so all are kept.
+consumed = cache(CONSUMED.labels)
+process_duration = cache(PROCESS_DURATION.labels)
+critical_time = cache(CRITICAL_TIME.labels)
+sent = cache(SENT.labels)
+api_calls = cache(API_CALLS.labels)
+api_duration = cache(API_DURATION.labels)
 
 
 def answer_class(status: int | None) -> str:
