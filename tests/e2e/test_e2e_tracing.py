@@ -1,5 +1,6 @@
 """One trace per request, from Pike's event through calls, commits and answers; links over tries; nothing while off."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aiohttp import web
+from e2e_kit import Launch, SmallPages
 from harness import PIKE, WORKSPACE, Harness
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -16,6 +19,7 @@ from support import eventually
 from test_push_walk import CREATED, FAILED, SYNCED, linked
 
 from worker.economic.transport import Transport
+from worker.errors import SettingsError
 from worker.sandbox import Sandbox
 from worker.telemetry import tracing
 
@@ -120,7 +124,9 @@ async def test_a_replay_links_to_the_try_that_died(running: Harness, spans: InMe
     assert again.context.trace_id == died.context.trace_id
 
 
-async def test_an_import_in_slices_is_one_trace(launch: Any, small_pages: Any, spans: InMemorySpanExporter) -> None:
+async def test_an_import_in_slices_is_one_trace(
+    launch: Launch, small_pages: SmallPages, spans: InMemorySpanExporter
+) -> None:
     small_pages(3)
     async with launch(import_slice_s="0.001") as running:
         await running.connect()
@@ -155,6 +161,39 @@ async def test_without_tracing_answers_carry_pikes_context_along(running: Harnes
     await publish_traced(running, REFRESH, {"entity": "customer", "external_number": "1"}, "traced-2")
     answer = await running.answer("traced-2")
     assert answer.traceparent == f"00-{TRACE}-{PARENT}-01"
+
+
+async def test_spans_reach_a_collector_over_otlp_before_the_process_ends(launch: Launch) -> None:
+    received = bytearray()
+
+    async def collect(request: web.Request) -> web.Response:
+        received.extend(await request.read())
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/v1/traces", collect)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with launch(tracing_url=f"http://127.0.0.1:{runner.addresses[0][1]}/v1/traces") as running:
+            await running.connect()
+            await running.refresh("product", external_number="none")
+        assert tracing.current() is None
+    finally:
+        await runner.cleanup()
+    sent = gzip.decompress(received) if received[:2] == b"\x1f\x8b" else bytes(received)
+    assert f"process {REFRESH}".encode() in sent
+    assert b"pike-economic" in sent
+
+
+async def test_tracing_without_its_extra_stops_the_start_with_a_sentence(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    with pytest.raises(SettingsError, match=r"pike-economic\[tracing\]"):
+        async with launch(tracing_url="http://127.0.0.1:1/v1/traces"):
+            pass
 
 
 def test_while_off_opentelemetry_is_not_even_imported() -> None:

@@ -102,7 +102,7 @@ def _lanes(room: Row) -> RenderableType | None:
 
 def _work(room: Row) -> RenderableType | None:
     return _table(
-        f"Deliveries of the last {room['span_s'] / 60:g} minutes (times: first receipt to final outcome)",
+        f"Last {room['span_s'] / 60:g} minutes, times until the outcome",
         [
             ("event type", lambda w: w["event_type"]),
             ("per minute", lambda w: w["per_minute"]),

@@ -90,6 +90,10 @@ def _people(room: Mapping[str, Any]) -> Iterator[Concern]:
         if each["because"] == "revoked":
             told = f"Workspace {each['workspace_id']} must be connected again; {each['waiting']} events wait for it."
             yield Concern("soon", told, f"pike-economic connect --workspace {each['workspace_id']} --grant-token -")
+    away = [each for each in room["held_workspaces"] if each["because"] in ("breaker", "e-conomic is away")]
+    if away:
+        told = f"e-conomic does not answer for {len(away)} workspace{'s' if len(away) > 1 else ''}."
+        yield Concern("soon", told, "Nothing has to be done: what waits goes on by itself. See Held workspaces.")
     letters = sum(each["count"] for each in room["dead_letters"])
     if letters:
         told = f"{letters} dead letter{'s' if letters > 1 else ''}."

@@ -31,11 +31,15 @@ class Story:
     steps: list[Step]
 
 
+_ORDER = {"received": 0, "done": 2, "import ended": 3, "dead letter": 3, "answer waits": 4}
+"""What comes first of things that one commit wrote, all at the same time."""
+
+
 def tell(traces: Traces, at: datetime) -> Story:
     """Put everything in order. ``at``: the present, for what is still open."""
     row = traces.inbox or {}
     first = traces.letters[0] if traces.letters else None
-    steps = sorted(_steps(traces), key=lambda step: step.at)
+    steps = sorted(_steps(traces), key=lambda step: (step.at, _ORDER.get(step.what, 1)))
     return Story(
         source=traces.source,
         event_id=traces.event_id,

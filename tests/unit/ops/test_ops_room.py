@@ -77,6 +77,10 @@ GONE = {"host": "h", "pid": 7, "state": "gone", "silent_s": 60.0, "loop_lag_s": 
             "soon", "Workspace w must be connected again; 9 events",
         ),
         (
+            {"held_workspaces": [{"workspace_id": "w", "because": "breaker", "waiting": 9}]},
+            "soon", "e-conomic does not answer for 1 workspace.",
+        ),
+        (
             {"queues": [{**QUEUE, "consumers": 0}]},
             "urgent", "Nobody consumes",
         ),
