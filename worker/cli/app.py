@@ -64,13 +64,35 @@ async def doctor(as_json: bool) -> int | None:
 
 
 @cli.command()
+@click.option("--watch", is_flag=True, help="Keep the screen current until Ctrl-C.")
+@click.option(
+    "--every", "every_s", default=2.0, show_default=True, type=click.FloatRange(0.2), help="Seconds, with --watch."
+)
 @AS_JSON
 @command
-async def status(as_json: bool) -> int | None:
-    """Show whether all is well, on one screen."""
+async def status(watch: bool, every_s: float, as_json: bool) -> int | None:
+    """Show whether all is well, on one screen.
+
+    With --watch and --json: one JSON document after the other.
+    """
     from worker.cli import status as screen
 
-    return await screen.status(as_json)
+    return await screen.status(watch, every_s, as_json)
+
+
+@cli.command()
+@click.argument("event_id", metavar="ID")
+@click.option("--source", metavar="SOURCE", help="Only the event of this publisher, when two use the same id.")
+@AS_JSON
+@command
+async def trace(event_id: str, source: str | None, as_json: bool) -> int | None:
+    """Tell what happened to one event, in order.
+
+    ID is the event's id, or that of a dead letter.
+    """
+    from worker.cli import trace as story
+
+    return await story.trace(event_id, source, as_json)
 
 
 @cli.command()
