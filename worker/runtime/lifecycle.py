@@ -70,9 +70,11 @@ class Worker:
         await self.relay.stop()
         await asyncio.wait({relaying}, timeout=FLUSH_S)
         await self.broker.stop(0.0)
-        for task in (relaying, *others):
-            task.cancel()
-        await asyncio.gather(relaying, *others, return_exceptions=True)
+        pending: set[asyncio.Task[object]] = {relaying, *others}
+        while pending:  # asked again: a driver may lose a cancellation that meets the end of its connection
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=1.0)
         await self.pulse.leave("stopped")
         log.info("worker.stopped", published=self.relay.published, outcomes=self.dispatcher.tally.outcomes)
 
