@@ -9,6 +9,7 @@ import structlog
 from worker.broker.broker import Broker
 from worker.clock import Clock
 from worker.errors import BrokerError, StoreUnavailable
+from worker.loop import end_tasks
 from worker.runtime.dispatch import Dispatcher
 from worker.runtime.janitor import Janitor
 from worker.runtime.pulse import Pulse
@@ -70,11 +71,7 @@ class Worker:
         await self.relay.stop()
         await asyncio.wait({relaying}, timeout=FLUSH_S)
         await self.broker.stop(0.0)
-        pending: set[asyncio.Task[object]] = {relaying, *others}
-        while pending:  # asked again: a driver may lose a cancellation that meets the end of its connection
-            for task in pending:
-                task.cancel()
-            _, pending = await asyncio.wait(pending, timeout=1.0)
+        await end_tasks(relaying, *others)
         await self.pulse.leave("stopped")
         log.info("worker.stopped", published=self.relay.published, outcomes=self.dispatcher.tally.outcomes)
 
