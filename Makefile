@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell pwd -P | cksum | cut -d ' ' -f 1)
 # Empty means everything. Example: make test ARGS="tests/unit -x"
 ARGS ?=
+# Test files run side by side, each process with servers of its own; PARALLEL= runs one after the other
+PARALLEL ?= -n 3 --dist loadfile
 
 .PHONY: help demo dev test chaos situations mutations bench check requirements contract lock
 
@@ -25,7 +27,7 @@ dev: $(STAMP) ## Start RabbitMQ, Postgres, the local e-conomic and the worker, a
 	@$(BIN)/python -m worker dev $(ARGS)
 
 test: $(STAMP) ## Run every test; ARGS="tests/unit -x" narrows it
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 chaos: $(STAMP) ## Kill, restart and spoil everything for minutes, then count; ARGS="--events 300 --seconds 30" shortens it
 	@$(BIN)/python -m tests.chaos $(ARGS)

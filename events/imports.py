@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from events.envelope import Incoming, Outgoing
-from events.fields import Count, Entity, ImportEntity, ImportId, Person
+from events.fields import Count, Entity, FieldChange, ImportEntity, ImportId, Person
 from schemas.base import Strict
 from schemas.problem import Problem
 from schemas.values import Amount
@@ -95,6 +95,16 @@ class AmbiguousMatch(Strict):
     candidates: tuple[UUID, ...]
 
 
+class PreviewedChange(Strict):
+    """A record that an import would create, change or deactivate. ``id`` is Pike's; ``None`` while there is none."""
+
+    entity: Entity
+    action: Literal["create", "change", "deactivate"]
+    id: UUID | None = None
+    external_number: str | None = None
+    changes: tuple[FieldChange, ...] = ()
+
+
 class ImportStarted(Outgoing):
     """An import began."""
 
@@ -107,7 +117,10 @@ class ImportStarted(Outgoing):
 
 
 class ImportProgressed(Outgoing):
-    """A page is done. ``total`` is what e-conomic said at the start, ``None`` while unknown."""
+    """A page is done. ``total`` is what e-conomic said at the start, ``None`` while unknown.
+
+    ``pages`` of this kind are in. ``budget_left``: tokens that the agreement's minute still has, where e-conomic says.
+    """
 
     TYPE: ClassVar[str] = "economic.import.progressed"
 
@@ -115,10 +128,15 @@ class ImportProgressed(Outgoing):
     entity: ImportEntity
     done: Count
     total: Count | None = None
+    pages: Count | None = None
+    budget_left: Count | None = None
 
 
 class ImportPreviewed(Outgoing):
-    """What an import would do. Nothing was written."""
+    """What an import would do. Nothing was written.
+
+    ``examples`` are the first hundred records, changes and deactivations before new ones; ``counts`` has them all.
+    """
 
     TYPE: ClassVar[str] = "economic.import.previewed"
 
@@ -126,6 +144,8 @@ class ImportPreviewed(Outgoing):
     counts: dict[ImportEntity, EntityCounts]
     ambiguous: tuple[AmbiguousMatch, ...] = ()
     report: DataReport | None = None
+    examples: tuple[PreviewedChange, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 class ImportCompleted(Outgoing):

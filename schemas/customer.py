@@ -1,6 +1,7 @@
 """A customer on both sides, and the contact that becomes Pike's primary contact (R15-R19)."""
 
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 from schemas.base import EconomicIn, EconomicOut, Strict
@@ -13,12 +14,36 @@ class ContactRef(EconomicIn):
     customer_contact_number: int
 
 
-class EconomicContact(EconomicIn):
-    """A contact person. Legacy REST numbers them per customer; that number is ``customer_contact_number``.
+class Contact(Protocol):
+    """What Pike needs of a contact person, whichever list it comes from."""
 
-    The bulk list of the OpenAPI service calls the same number ``userInterfaceNumber``; the client
-    translates, so that both surfaces give this one shape.
-    """
+    @property
+    def customer_number(self) -> int:
+        """Whose contact it is."""
+
+    @property
+    def customer_contact_number(self) -> int:
+        """Number within the customer, which customers and invoices refer to."""
+
+    @property
+    def name(self) -> str:
+        """Full name."""
+
+    @property
+    def email(self) -> str | None:
+        """Address."""
+
+    @property
+    def sort_key(self) -> int | None:
+        """Place among the customer's contacts."""
+
+    @property
+    def deleted(self) -> bool:
+        """Whether it was deleted."""
+
+
+class EconomicContact(EconomicIn):
+    """A contact person in legacy REST, which numbers them per customer."""
 
     customer_number: int
     customer_contact_number: int
@@ -28,8 +53,11 @@ class EconomicContact(EconomicIn):
     deleted: bool = False
 
 
-class EconomicCustomer(EconomicIn):
-    """``/customers``: every text may be absent; ``email`` may hold several addresses, space separated."""
+class EconomicCustomerRow(EconomicIn):
+    """``/customers``, as far as Pike's row is made of it: every text may be absent.
+
+    ``email`` may hold several addresses, space separated. Imports read only this much: a hundred thousand of them pass.
+    """
 
     customer_number: int
     name: str = ""
@@ -42,9 +70,14 @@ class EconomicCustomer(EconomicIn):
     corporate_identification_number: str | None = None
     vat_number: str | None = None
     barred: bool = False
-    last_updated: datetime | None = None
     attention: ContactRef | None = None
     customer_contact: ContactRef | None = None
+
+
+class EconomicCustomer(EconomicCustomerRow):
+    """``/customers``, with what an invoice for the customer needs to know."""
+
+    last_updated: datetime | None = None
     customer_group: CustomerGroupRef | None = None
     payment_terms: PaymentTermsRef | None = None
     vat_zone: VatZoneRef | None = None

@@ -1,8 +1,10 @@
 """An invoice over its whole life: Pike's request, e-conomic's draft and booked documents, Pike's row (R21-R27)."""
 
 import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 from uuid import UUID
 
 from pydantic import Field
@@ -86,6 +88,59 @@ class EconomicLine(EconomicIn):
     product: ProductRef | None = None
     unit: UnitRef | None = None
     booked_account: int | None = None
+
+    @property
+    def product_number(self) -> str | None:
+        """The product's number; ``None`` on a text line."""
+        return self.product.product_number if self.product else None
+
+
+class InvoiceLine(Protocol):
+    """What Pike needs of a line, whichever list it comes from."""
+
+    @property
+    def line_number(self) -> int:
+        """Place by number."""
+
+    @property
+    def sort_key(self) -> int | None:
+        """Place on the document."""
+
+    @property
+    def description(self) -> str | None:
+        """Text."""
+
+    @property
+    def product_number(self) -> str | None:
+        """Product, ``None`` on a text line."""
+
+    @property
+    def quantity(self) -> Decimal | None:
+        """How many."""
+
+    @property
+    def unit_net_price(self) -> Decimal | None:
+        """Price of one."""
+
+    @property
+    def discount_percentage(self) -> Decimal | None:
+        """Discount in percent."""
+
+    @property
+    def total_net_amount(self) -> Decimal | None:
+        """Net of the line, as stated."""
+
+    @property
+    def vat_rate(self) -> Decimal | None:
+        """Rate in percent, as stated on booked lines."""
+
+    @property
+    def vat_amount(self) -> Decimal | None:
+        """VAT, as stated on booked lines."""
+
+    @property
+    def booked_account(self) -> int | None:
+        """Finance account that was used."""
 
 
 class EconomicInvoice(EconomicIn):
@@ -243,8 +298,12 @@ class PikeTaxRate(Strict):
     vat_code: str | None = None
 
 
-class PikeInvoiceLine(Strict):
-    """A row of ``pike.invoice_lines``. References are by e-conomic's numbers; the store resolves them to ids."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PikeInvoiceLine:
+    """A row of ``pike.invoice_lines``. References are by e-conomic's numbers; the store resolves them to ids.
+
+    A plain dataclass: it is only ever made from what was validated, and an import makes millions.
+    """
 
     position: int
     description: str | None = None

@@ -1,5 +1,6 @@
 """Builds settings → adapters → runtime. The only place where real things are made; tests call it too."""
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -20,11 +21,13 @@ from worker.runtime.dispatch import Dispatcher
 from worker.runtime.janitor import Janitor
 from worker.runtime.judge import Policy
 from worker.runtime.lifecycle import Worker
+from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
 from worker.settings import Settings
 from worker.store import migrate
 from worker.store.crypto import Vault
 from worker.store.pool import Database
+from worker.telemetry import tracing
 from worker.web.front import Front
 from worker.web.operators import Operators
 
@@ -105,10 +108,15 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
     vault = make_vault(settings)
     await require_migrated(settings)
     async with AsyncExitStack() as stack:
+        if settings.tracing_url:
+            provider = tracing.export_to(settings.tracing_url)
+            stack.callback(tracing.switch_off)
+            stack.push_async_callback(asyncio.to_thread, provider.shutdown)
         database = make_database(settings, max_size=settings.prefetch_work // 2 + settings.prefetch_bulk + 4)
         await database.connect()
         stack.push_async_callback(database.close)
-        client = await stack.enter_async_context(make_client(settings, clock, SharedBudget(database, clock)))
+        budget = SharedBudget(database, clock)
+        client = await stack.enter_async_context(make_client(settings, clock, budget))
         broker = make_broker(settings, clock)
         await broker.start()
         stack.push_async_callback(broker.stop, 0.0)
@@ -123,7 +131,8 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             policy=Policy(ladder_s=settings.wait_ladder_s, max_attempts=settings.max_attempts),
             slice_s=settings.import_slice_s,
         )
-        yield Worker(broker, relay, dispatcher, Janitor(database, dispatcher.burial), clock)
+        pulse = Pulse(database, broker, dispatcher.tally, clock, budget.left)
+        yield Worker(broker, relay, dispatcher, Janitor(database, dispatcher.burial), pulse, clock)
 
 
 def make_front(settings: Settings, made: Worker) -> Front:

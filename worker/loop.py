@@ -15,3 +15,15 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(main)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
+
+
+async def end_tasks(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancel tasks and wait until they have ended, however they end.
+
+    Asks again until it is so: a driver may lose a cancellation that meets the end of its connection.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.5)

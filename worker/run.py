@@ -22,9 +22,13 @@ from worker.store.connections import EconomicConnection
 from worker.store.inbox import Claim
 from worker.store.outbox import OutboxMessage, OutboxRow
 from worker.store.pool import Connection, Database
+from worker.telemetry import tracing
 
 SOURCE = "/pike-economic"
 """CloudEvents source of everything this worker emits."""
+
+STORE = {"db.system.name": "postgresql"}
+"""Attributes of spans that are about the database."""
 
 
 class Work:
@@ -44,6 +48,15 @@ class Work:
         """Send a message to ourselves after the commit, e.g. the next slice of an import."""
         self._append(data, INTERNAL_EXCHANGE, False)
 
+    @asynccontextmanager
+    async def rehearsal(self) -> AsyncIterator["Work"]:
+        """Do everything and undo it: statements are rolled back at the end, events are not published."""
+        await self.connection.execute("savepoint rehearsal")
+        try:
+            yield Work(self.connection, self._event, self._clock)
+        finally:
+            await self.connection.execute("rollback to savepoint rehearsal")
+
     def _append(self, data: EventData, exchange: str, ephemeral: bool) -> None:
         cause = self._event
         envelope = Envelope(
@@ -54,10 +67,16 @@ class Work:
             workspace_id=cause.workspace_id,
             correlation_id=root_of(cause),
             causation_id=cause.id,
-            traceparent=cause.traceparent,
+            traceparent=tracing.current() or self._context(exchange),
             data=data,
         )
         self.messages.append(message_of(envelope, exchange, ephemeral=ephemeral))
+
+    def _context(self, exchange: str) -> str | None:
+        """Return the publisher's trace. What we send to ourselves has one in any case: its logs belong together."""
+        event = self._event
+        own = exchange == INTERNAL_EXCHANGE
+        return tracing.context_of(event.traceparent, event.source, event.id) if own else event.traceparent
 
 
 def root_of(event: Envelope[Any]) -> str:
@@ -75,6 +94,7 @@ def message_of(envelope: Envelope[Any], exchange: str, *, ephemeral: bool = Fals
         routing_key=envelope.type,
         body=encode(envelope),
         content_type=CONTENT_TYPE,
+        headers={tracing.PARENT_HEADER: envelope.traceparent} if envelope.traceparent else {},
         ephemeral=ephemeral,
     )
 
@@ -157,7 +177,8 @@ class Run:
 
     @asynccontextmanager
     async def _transaction(self, step: str, outcome: str | None) -> AsyncIterator[Work]:
-        async with self.commits.open(f"{step} of {self.event.type}") as part:
-            work = Work(part.connection, self.event, self.clock)
-            yield work
-            part.ending = Ending(self.claim, outcome, self.lease_s, work.messages, self.announce)
+        with tracing.span(step, attributes=STORE):
+            async with self.commits.open(f"{step} of {self.event.type}") as part:
+                work = Work(part.connection, self.event, self.clock)
+                yield work
+                part.ending = Ending(self.claim, outcome, self.lease_s, work.messages, self.announce)

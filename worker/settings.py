@@ -70,6 +70,7 @@ class Settings(BaseModel):
     prefetch_bulk: int = Field(default=4, ge=1, le=100)
     wait_ladder_s: tuple[float, ...] = (5, 30, 120, 600, 3600)
     max_attempts: int = Field(default=8, ge=1, le=100)
+    tracing_url: str = ""
     import_slice_s: float = Field(default=20.0, gt=0)
 
     @model_validator(mode="after")

@@ -4,8 +4,14 @@ import sys
 from collections.abc import Callable, Mapping
 
 from tests.benchmarks.events import run as events
+from tests.benchmarks.imports import run as imports
+from tests.benchmarks.metrics import run as metrics
 
-SECTIONS: Mapping[str, Callable[[list[str]], None]] = {"events": events.main}
+SECTIONS: Mapping[str, Callable[[list[str]], None]] = {
+    "events": events.main,
+    "imports": imports.main,
+    "metrics": metrics.main,
+}
 
 
 def main() -> int:

@@ -211,7 +211,8 @@ async def test_a_list_that_shrinks_while_it_is_read_is_read_again(
     meddler.before("/customers$", once_on_page(1, lambda: agreement.remove_customer(1)))
     done = await meddled.import_all("customers")
     assert await numbers(meddled, "customers", "active") == {str(number) for number in agreement.customers.rows}
-    assert done.data.counts["customers"].unchanged == len(agreement.customers)
+    counts = done.data.counts["customers"]  # the deleted one may have been met first without its contact: changed
+    assert counts.unchanged + counts.updated == len(agreement.customers)
 
 
 @pytest.mark.requirement("R11", "R15")

@@ -332,7 +332,7 @@ async def test_an_import_in_many_slices_is_as_good_as_one(
         done = await running.import_all()
         slices = await running.value("select count(*) from economic.inbox where type = 'pike-economic.import.continue'")
         assert done.data.counts["invoices"].created == len(agreement.booked) + len(agreement.drafts)
-        assert slices > 15
+        assert slices > 5
 
 
 @pytest.mark.requirement("B6", "B7")
@@ -377,7 +377,8 @@ async def test_an_import_that_goes_on_reads_no_page_twice(
         await running.connect()
         await running.import_all("customers")
     pages = Counter(r.query for r in sandbox.requests if r.path == "/legacy/customers" and "sort=" in r.query)
-    assert len(pages) == 4
+    late = [query for query in pages if "lastUpdated" in query]  # what changed while the pages were read
+    assert (len(pages) - len(late), len(late)) == (4, 1)
     assert set(pages.values()) == {1}
 
 

@@ -56,7 +56,7 @@ async def test_a_look_up_that_does_not_see_the_draft_yet_makes_no_second_one(
 async def test_a_run_that_takes_longer_than_its_lease_keeps_it(
     launch: Launch, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for where in ("dispatch", "lease"):
+    for where in ("dispatch", "claiming", "lease"):
         monkeypatch.setattr(f"worker.runtime.{where}.LEASE_S", 0.6)
     monkeypatch.setattr("worker.runtime.lease.LEASE_RENEWAL_S", 0.1)
     monkeypatch.setattr("worker.runtime.lease._LOOK_S", 0.05)
@@ -134,7 +134,8 @@ async def test_a_wall_clock_that_jumps_an_hour_changes_neither_leases_nor_the_ke
 async def test_a_stalled_loop_loses_its_lease_and_writes_nothing_after_it(
     launch: Launch, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.runtime.dispatch.LEASE_S", 0.3)
+    for where in ("dispatch", "claiming"):
+        monkeypatch.setattr(f"worker.runtime.{where}.LEASE_S", 0.3)
     monkeypatch.setattr("worker.handlers.pushing.ledger.SETTLE_S", 0.5)
     create, stalls = EconomicApi.create_draft, []
 

@@ -228,7 +228,7 @@ def _by_number(tx: Transaction, workspace: str, agreement: int, number: str, boo
 
 @statement("insert into pike.invoices as r")
 def upsert_invoices(
-    tx: Transaction, workspace: str, agreement: int, as_of: Any, numbers: Sequence[str],
+    tx: Transaction, workspace: str, agreement: int, as_of: Any, _sparingly: bool, numbers: Sequence[str],
     marked: Sequence[UUID | None], *columns: Sequence[Any],
 ) -> list[Row]:  # fmt: skip
     names = [name for name, _ in INVOICE_COLUMNS]

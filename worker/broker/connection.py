@@ -64,22 +64,27 @@ class Address:
 def broker_errors(doing: str, address: Address) -> Iterator[None]:
     """Turn everything the driver may raise into ``BrokerUnavailable`` that says what was tried, and where.
 
-    The driver ends waiting calls of a dead channel with ``CancelledError`` or a bare ``Exception``. Only a
-    cancellation that was meant for the running task passes as one.
+    The driver ends waiting calls of a dead channel with ``CancelledError`` or a bare ``Exception``, and turns a
+    cancellation of the running task into errors of its own. What was meant for the task passes as a cancellation, and
+    nothing else does.
     """
     try:
         yield
     except WorkerError:
         raise
-    except asyncio.CancelledError as exc:
+    except (Exception, asyncio.CancelledError) as exc:
         task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise BrokerUnavailable(f"RabbitMQ at {address}: connection lost while {doing}") from exc
-    except TimeoutError as exc:
-        raise BrokerUnavailable(f"RabbitMQ at {address}: no answer while {doing}") from exc
-    except Exception as exc:
-        raise BrokerUnavailable(f"RabbitMQ at {address}: {doing} failed: {reason_of(exc)}") from exc
+        if task is not None and task.cancelling():
+            if isinstance(exc, asyncio.CancelledError):
+                raise
+            raise asyncio.CancelledError from exc
+        if isinstance(exc, asyncio.CancelledError):
+            reason = f"connection lost while {doing}"
+        elif isinstance(exc, TimeoutError):
+            reason = f"no answer while {doing}"
+        else:
+            reason = f"{doing} failed: {reason_of(exc)}"
+        raise BrokerUnavailable(f"RabbitMQ at {address}: {reason}") from exc
 
 
 def reason_of(exc: BaseException | None) -> str:

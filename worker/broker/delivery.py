@@ -1,7 +1,7 @@
 """What the consumer hands over (``Delivery``) and the three things that may be done with it (``Verdict``)."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -47,6 +47,8 @@ class PutAway:
 
     delay_s: float
     reason: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Set on the copy, over those that the original came with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Move:
 
     lane: Lane
     reason: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 Verdict = Ack | PutAway | Move | Reject

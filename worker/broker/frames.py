@@ -55,8 +55,8 @@ def _delivery_count(headers: Mapping[str, Any]) -> int:
     return max((count for count in counts if isinstance(count, int)), default=0)
 
 
-def waiting_copy(message: DeliveredMessage, reason: str) -> Basic.Properties:
-    """Return the properties of a copy that waits: as they came, plus why and how often.
+def waiting_copy(message: DeliveredMessage, reason: str, more: Mapping[str, str] | None = None) -> Basic.Properties:
+    """Return the properties of a copy that waits: as they came, plus why and how often, and ``more`` headers.
 
     Dropped are headers of the broker's own, ``expiration`` (it would cut the wait short) and ``user_id`` (the
     broker refuses one that is not the connection's). Raises ``Uncopyable``.
@@ -66,6 +66,7 @@ def waiting_copy(message: DeliveredMessage, reason: str) -> Basic.Properties:
     waits = headers.get(WAITS_HEADER)
     headers[WAITS_HEADER] = waits + 1 if isinstance(waits, int) else 1
     headers[REASON_HEADER] = reason[:MAX_REASON]
+    headers |= more or {}
     if not original.message_id:
         headers[NO_ID_HEADER] = True
     try:

@@ -1,7 +1,7 @@
 """The life of one delivery: process it, obey the verdict. It never ends unsettled while its channel lives."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import assert_never
 
 import structlog
@@ -74,19 +74,27 @@ class Handling:
             case Reject(reason):
                 log.warning("broker.rejected", message_id=delivery.message_id, reason=reason)
                 settler.reject(tag)
-            case PutAway(delay_s, reason):
+            case PutAway(delay_s, reason, headers):
                 key = self._topology.return_key(delivery.routing_key, delivery.lane)
-                await self._copy_to(self._topology.rung_for(delay_s).name, key, reason, message, settler)
-            case Move(lane, reason):
+                await self._copy_to(self._topology.rung_for(delay_s).name, key, reason, headers, message, settler)
+            case Move(lane, reason, headers):
                 log.warning("broker.moved", message_id=delivery.message_id, lane=lane.value, reason=reason)
-                await self._copy_to(INTERNAL_EXCHANGE, LANE_QUEUES[lane], reason, message, settler)
+                await self._copy_to(INTERNAL_EXCHANGE, LANE_QUEUES[lane], reason, headers, message, settler)
             case _:
                 assert_never(verdict)
 
-    async def _copy_to(self, exchange: str, key: str, reason: str, message: DeliveredMessage, settler: Settler) -> None:
+    async def _copy_to(
+        self,
+        exchange: str,
+        key: str,
+        reason: str,
+        headers: Mapping[str, str],
+        message: DeliveredMessage,
+        settler: Settler,
+    ) -> None:
         message_id = message.header.properties.message_id
         try:
-            properties = waiting_copy(message, reason)
+            properties = waiting_copy(message, reason, headers)
         except Uncopyable as exc:
             log.warning("broker.rejected", message_id=message_id, reason=f"cannot be copied: {exc}")
             settler.reject(message.delivery_tag or 0)

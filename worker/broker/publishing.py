@@ -15,6 +15,7 @@ from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
 from worker.clock import Clock
 from worker.errors import BrokerUnavailable, SchemaMismatch
+from worker.loop import end_tasks
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +43,7 @@ class PublishingSide:
     async def stop(self) -> None:
         """Close. A publish under way may fail."""
         if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait({self._keeper})
+            await end_tasks(self._keeper)
             self._keeper = None
         await self._close()
 

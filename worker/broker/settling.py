@@ -10,6 +10,7 @@ import structlog
 from aiormq.abc import AbstractChannel as UnderlayChannel
 
 from worker import failpoints
+from worker.loop import end_tasks
 
 log = structlog.get_logger(__name__)
 
@@ -74,8 +75,7 @@ class Settler:
 
     async def stop(self) -> None:
         """End the sender; what is not yet sent is void."""
-        self._task.cancel()
-        await asyncio.wait({self._task})
+        await end_tasks(self._task)
 
     async def _run(self) -> None:
         try:

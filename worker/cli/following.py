@@ -85,11 +85,12 @@ class Bars:
         self._tasks: dict[str, Any] = {}
         if sys.stderr.isatty():
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
             self._rich = Progress(
-                TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                console=Console(stderr=True),
+                TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[beside]}"),
+                TimeRemainingColumn(elapsed_when_finished=True), console=Console(stderr=True),
             )  # fmt: skip
 
     def __enter__(self) -> "Bars":
@@ -106,10 +107,22 @@ class Bars:
         if event.type != "economic.import.progressed":
             return
         data = event.data
+        beside = ", ".join(
+            text
+            for text in (
+                f"{data.pages} pages" if data.pages else "",
+                f"budget left {data.budget_left}" if data.budget_left is not None else "",
+            )
+            if text
+        )
         if self._rich is None:
             of = f" of {data.total}" if data.total is not None else ""
-            click.echo(f"{data.entity}: {data.done}{of}", err=True)
+            click.echo(f"{data.entity}: {data.done}{of}{f' ({beside})' if beside else ''}", err=True)
             return
         if data.entity not in self._tasks:
-            self._tasks[data.entity] = self._rich.add_task(data.entity, total=data.total)
-        self._rich.update(self._tasks[data.entity], completed=data.done, total=data.total)
+            self._tasks[data.entity] = self._rich.add_task(data.entity, total=data.total, rate="", beside="")
+        task = self._tasks[data.entity]
+        self._rich.update(task, completed=data.done, total=data.total, beside=beside)
+        speed = self._rich.tasks[task].finished_speed or self._rich.tasks[task].speed
+        if speed:
+            self._rich.update(task, rate=f"{speed:,.0f} rows/s")

@@ -12,11 +12,10 @@ from events import CONSUMED, EVENTS, INTERNAL
 from events.codec import MalformedEvent, decode, encode
 from events.connection import DisconnectRequested
 from events.envelope import Envelope, EventData
-from events.imports import ImportRequested
 from events.refresh import RefreshRequested
 from worker.bootstrap import make_broker, tools
 from worker.cli.following import Bars, answers_to, make_event, outgoing, wait_for
-from worker.cli.output import BAD_ANSWER, USAGE, fail, print_json, print_table, with_settings
+from worker.cli.output import BAD_ANSWER, USAGE, fail, print_json, with_settings
 from worker.clock import SystemClock
 from worker.errors import Unroutable
 from worker.handlers.connect import connect as connect_workspace
@@ -51,8 +50,8 @@ async def connect(workspace: str, token: str, booking: str | None, as_json: bool
 async def disconnect(workspace: str, timeout_s: float, as_json: bool) -> int:
     """Ask the worker to close the connection and wait."""
     event = make_event(DisconnectRequested(requested_by="command line"), workspace)
-    answer = await _ask(event, ["economic.connection.closed"], [], timeout_s)
-    return _tell(answer, as_json, lambda data: f"Closed agreement {data.agreement_number or '(there was none)'}.")
+    answer = await ask(event, ["economic.connection.closed"], [], timeout_s)
+    return tell(answer, as_json, lambda data: f"Closed agreement {data.agreement_number or '(there was none)'}.")
 
 
 async def publish(event_type: str, workspace: str, data: str, event_id: str | None, as_json: bool) -> int:
@@ -74,27 +73,6 @@ async def publish(event_type: str, workspace: str, data: str, event_id: str | No
     return 0
 
 
-async def import_data(
-    workspace: str, entities: Collection[str], changes: bool, dry_run: bool, timeout_s: float, as_json: bool
-) -> int:
-    """Request an import and follow it."""
-    data = ImportRequested.model_validate(
-        {
-            "entities": list(entities) or ["products", "customers", "invoices"],
-            "mode": "changes" if changes else "full",
-            "dry_run": dry_run,
-            "requested_by": "command line",
-        }
-    )
-    ends = [f"economic.import.{end}" for end in ("completed", "previewed", "failed", "cancelled")]
-    with Bars() as bars:
-        answer = await _ask(make_event(data, workspace), ends, ["economic.import.*"], timeout_s, bars)
-    if answer is None or as_json or not answer.type.endswith(".completed"):
-        return _tell(answer, as_json, lambda _data: "The import was cancelled.")
-    _print_import(answer.data)
-    return 0
-
-
 async def refresh(workspace: str, entity: str, number: str, document: str, timeout_s: float, as_json: bool) -> int:
     """Request a refresh and wait for its answer."""
     fields: dict[str, Any] = {"entity": entity, "document": document}
@@ -107,18 +85,19 @@ async def refresh(workspace: str, entity: str, number: str, document: str, timeo
     except ValidationError as exc:
         fail(exc.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, "), USAGE)
     ends = ["economic.refresh.completed", "economic.refresh.failed"]
-    answer = await _ask(make_event(data, workspace), ends, [], timeout_s)
+    answer = await ask(make_event(data, workspace), ends, [], timeout_s)
 
     def text(found: Any) -> str:
         lines = [f"{change.field}: {change.old} → {change.new}" for change in found.changes]
         return "\n".join([f"{entity.capitalize()} {found.external_number} is up to date.", *lines])
 
-    return _tell(answer, as_json, text)
+    return tell(answer, as_json, text)
 
 
-async def _ask(
+async def ask(
     event: Envelope[Any], ends: Collection[str], patterns: Collection[str], timeout_s: float, bars: Bars | None = None
 ) -> Envelope[Any] | None:
+    """Publish a request and wait for the answer that ends it; ``None`` when none came in time."""
     settings = with_settings()
     broker = make_broker(settings, SystemClock())
     await broker.start()
@@ -148,7 +127,8 @@ def _checked(event_type: str, workspace: str, data: str, event_id: str | None) -
     return event
 
 
-def _tell(answer: Envelope[Any] | None, as_json: bool, text: Any) -> int:
+def tell(answer: Envelope[Any] | None, as_json: bool, text: Any) -> int:
+    """Print an answer: its problem and remedy, or what ``text`` makes of its data. Returns the exit code."""
     if answer is None:
         fail("No answer in time. Is a worker running? The request is kept and will be worked on.", BAD_ANSWER)
     problem = getattr(answer.data, "problem", None)
@@ -159,33 +139,3 @@ def _tell(answer: Envelope[Any] | None, as_json: bool, text: Any) -> int:
     else:
         click.echo(text(answer.data))
     return BAD_ANSWER if problem is not None else 0
-
-
-def _print_import(data: Any) -> None:
-    columns = ["created", "updated", "unchanged", "deactivated", "rejected"]
-    rows = [[entity, *(getattr(counts, name) for name in columns)] for entity, counts in data.counts.items()]
-    print_table(["", *columns], rows, empty="Nothing was imported.")
-    if data.report is None:
-        return
-    click.echo()
-    print_table(
-        ["", "year", "currency", "Pike", "e-conomic", "net", "VAT", "gross", "e-conomic gross", "difference"],
-        [
-            [
-                r.kind,
-                r.year,
-                r.currency,
-                r.count,
-                r.economic_count,
-                r.net,
-                r.vat,
-                r.gross,
-                r.economic_gross,
-                r.difference,
-            ]
-            for r in data.report.rows
-        ],
-        empty="",
-    )
-    for remark in data.report.remarks:
-        click.echo(remark)

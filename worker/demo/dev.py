@@ -35,10 +35,9 @@ async def dev() -> int:
         print("\n# in another terminal, for any pike-economic command:")
         for name, value in running.environment.items():
             print(f"export {name}={shlex.quote(value)}")
-        print(
-            f"pike-economic import --workspace {WORKSPACE}\npike-economic connect-link --workspace another   # open it in a browser\n\n# Ctrl-C stops everything",
-            flush=True,
-        )
+        print(f"pike-economic import --workspace {WORKSPACE}")
+        print("pike-economic connect-link --workspace another   # open what it prints in a browser")
+        print("\n# Ctrl-C stops everything", flush=True)
         await stopped.wait()
         _say("stopping")
     return 0

@@ -26,7 +26,7 @@ from worker.economic.limiter import Limiter, LocalLimiter, read_cost, read_rate
 from worker.economic.responses import error_for, status_inside
 from worker.economic.sentences import outcome_unknown, unavailable
 from worker.errors import RateLimited, Transient, Unavailable, WithProblem
-from worker.telemetry import metrics
+from worker.telemetry import metrics, tracing
 from worker.telemetry.redaction import scrub
 
 log = structlog.get_logger()
@@ -176,6 +176,20 @@ class Transport:
         return backoff.honoured_s(error.retry_after_s, attempt, self._random)
 
     async def _once(self, call: Call, grant: Grant, progress: _Progress) -> bytes | _Failure:
+        with tracing.span(
+            f"{call.method} {call.family}",
+            "client",
+            attributes={"http.request.method": call.method, "url.template": call.family, "peer.service": "e-conomic"},
+        ) as span:
+            outcome, facts = await self._measured(call, grant, progress)
+            if span is not None:
+                if facts["status"] is not None:
+                    span.set_attribute("http.response.status_code", facts["status"])
+                span.set_attribute("pike_economic.cost", facts.get("cost") or 0)
+                tracing.failed(span, outcome.error if isinstance(outcome, _Failure) else None)
+        return outcome
+
+    async def _measured(self, call: Call, grant: Grant, progress: _Progress) -> tuple[bytes | _Failure, dict[str, Any]]:
         started = self.clock.monotonic()
         answer = await self._exchange(call, grant, progress)
         facts: dict[str, Any]
@@ -189,12 +203,12 @@ class Transport:
         else:
             facts, outcome = {"status": None, "error": type(answer.error).__name__}, answer
         duration_s = self.clock.monotonic() - started
-        metrics.API_CALLS.labels(call.family, metrics.answer_class(facts["status"])).inc()
-        metrics.API_DURATION.labels(call.family).observe(duration_s)
+        metrics.api_calls(call.family, metrics.answer_class(facts["status"])).inc()
+        metrics.api_duration(call.family).observe(duration_s)
         metrics.API_COST.inc(facts.get("cost") or 0)
         duration_ms = round(duration_s * 1000, 1)
         log.debug("economic.call", family=call.family, method=call.method, duration_ms=duration_ms, **facts)
-        return outcome
+        return outcome, facts
 
     def _judge(self, call: Call, progress: _Progress, answer: _Answer) -> bytes | _Failure:
         """Return the body of a success, or what the answer means."""
@@ -258,6 +272,8 @@ class Transport:
             headers["Content-Type"] = "application/json"
         if call.idempotency_key is not None:
             headers["Idempotency-Key"] = call.idempotency_key
+        if (traceparent := tracing.current()) is not None:
+            headers[tracing.PARENT_HEADER] = traceparent
         return headers
 
 

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Iterable
 
 from schemas.product import EconomicProduct
-from schemas.terms import GroupSalesAccount, VatAccount
+from schemas.terms import GroupSalesAccount, ProductGroup, VatAccount
 from worker.economic.endpoints import EconomicApi
 from worker.economic.sentences import unavailable
 from worker.mapping.tax_rules import DOMESTIC, TaxRules
@@ -20,8 +20,10 @@ class Lookups:
         self.api = api
         self._accounts: dict[int, list[GroupSalesAccount]] = {}
         self._vat: list[VatAccount] | None = None
+        self._groups: list[ProductGroup] | None = None
         self._products: dict[str, EconomicProduct] | None = None
         self._units: dict[int, str] | None = None
+        self._reading = asyncio.Lock()  # pages are prepared side by side and need the same registers
 
     async def finance_account(self, product: EconomicProduct) -> int | None:
         """Return the sales account of the product's group for domestic sales."""
@@ -34,8 +36,9 @@ class Lookups:
 
     async def unit_names(self) -> dict[int, str]:
         """Return unit number → name."""
-        if self._units is None:
-            self._units = {unit.unit_number: unit.name for unit in await self.api.units()}
+        async with self._reading:
+            if self._units is None:
+                self._units = {unit.unit_number: unit.name for unit in await self.api.units()}
         return self._units
 
     async def products(self, numbers: Iterable[str]) -> list[EconomicProduct]:
@@ -45,17 +48,21 @@ class Lookups:
 
     async def all_products(self) -> dict[str, EconomicProduct]:
         """Return every product by number; one call per thousand."""
-        if self._products is None:
-            found: dict[str, EconomicProduct] = {}
-            met = 0
-            async for page in self.api.product_pages():
-                found.update({product.product_number: product for product in page.items})
-                met += len(page.items) + len(page.rejects)
-                if page.is_last and page.total is not None and met < page.total:
-                    # a short list would make products look deleted that are not
-                    raise unavailable(f"products: e-conomic announced {page.total}, {met} arrived")
-            self._products = found
+        async with self._reading:
+            if self._products is None:
+                self._products = await self._read_products()
         return self._products
+
+    async def _read_products(self) -> dict[str, EconomicProduct]:
+        found: dict[str, EconomicProduct] = {}
+        met = 0
+        async for page in self.api.product_pages():
+            found.update({product.product_number: product for product in page.items})
+            met += len(page.items) + len(page.rejects)
+            if page.is_last and page.total is not None and met < page.total:
+                # a short list would make products look deleted that are not
+                raise unavailable(f"products: e-conomic announced {page.total}, {met} arrived")
+        return found
 
     async def tax_rules(self, products: Iterable[EconomicProduct]) -> TaxRules:
         """Return the rules that give a draft line its VAT rate, for lines with these products."""
@@ -67,7 +74,7 @@ class Lookups:
     async def vat_codes_by_account(self) -> dict[int, str]:
         """Return finance account → VAT code, as far as product groups use it."""
         found: dict[int, str] = {}
-        for group in await self.api.product_groups():
+        for group in await self._product_groups():
             for row in await self._sales_accounts(group.product_group_number):
                 if row.sales_account.vat_account is not None:
                     found[row.sales_account.account_number] = row.sales_account.vat_account.vat_code
@@ -75,10 +82,19 @@ class Lookups:
 
     async def _sales_accounts(self, group: int) -> list[GroupSalesAccount]:
         if group not in self._accounts:
-            self._accounts[group] = list(await self.api.sales_accounts(group))
+            async with self._reading:
+                if group not in self._accounts:
+                    self._accounts[group] = list(await self.api.sales_accounts(group))
         return self._accounts[group]
 
+    async def _product_groups(self) -> list[ProductGroup]:
+        async with self._reading:
+            if self._groups is None:
+                self._groups = list(await self.api.product_groups())
+        return self._groups
+
     async def _vat_accounts(self) -> list[VatAccount]:
-        if self._vat is None:
-            self._vat = list(await self.api.vat_accounts())
+        async with self._reading:
+            if self._vat is None:
+                self._vat = list(await self.api.vat_accounts())
         return self._vat

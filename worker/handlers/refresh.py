@@ -11,7 +11,7 @@ from schemas.problem import Cause, Problem
 from worker import failpoints
 from worker.errors import Refused, refused
 from worker.handlers.importing import customers as customer_sweep
-from worker.handlers.importing.stages import announce
+from worker.handlers.importing.sweep import announce
 from worker.handlers.moves import announce_moves
 from worker.handlers.registers import Registers
 from worker.mapping import invoice as invoice_mapping
@@ -74,7 +74,7 @@ class Refresh:
         lookups = self._registers.of(connection, api)
         as_of = run.clock.now()
         document = await _document(run, target)
-        numbers = {line.product.product_number for line in document.lines or () if line.product}
+        numbers = {line.product_number for line in document.lines or () if line.product_number}
         live = await lookups.products(numbers)
         rules = await lookups.tax_rules(live)
         row = (

@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import zip_longest
 from uuid import UUID
 
-from schemas.invoice import Adjustment, EconomicBooked, EconomicDraft, EconomicLine, RequestedInvoice, RequestedLine
+from schemas.invoice import Adjustment, EconomicBooked, EconomicDraft, InvoiceLine, RequestedInvoice, RequestedLine
 from worker.mapping import money, texts
 from worker.mapping.invoice import in_order
 from worker.mapping.push import expected_totals
@@ -44,9 +44,9 @@ def compare(
 
 
 def _compare_line(
-    found: "_Differences", ours: RequestedLine, theirs: EconomicLine, net: Decimal, accounts: Mapping[str, int]
+    found: "_Differences", ours: RequestedLine, theirs: InvoiceLine, net: Decimal, accounts: Mapping[str, int]
 ) -> None:
-    number = theirs.product.product_number if theirs.product else None
+    number = theirs.product_number
     found.note(ours.id, "description", texts.block(ours.description), texts.block(theirs.description))
     found.note(ours.id, "product_number", ours.product_number, number)
     if not is_text_line(ours):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from schemas.customer import EconomicContact, EconomicCustomer, EconomicCustomerOut, LocalCustomer, PikeCustomer
+from schemas.customer import Contact, EconomicCustomerOut, EconomicCustomerRow, LocalCustomer, PikeCustomer
 from schemas.problem import Cause
 from worker.mapping import texts
 from worker.mapping.checks import Findings
@@ -34,7 +34,7 @@ class CustomerDefaults:
     currency: str
 
 
-def to_pike(customer: EconomicCustomer, contacts: Sequence[EconomicContact] = ()) -> PikeCustomer:
+def to_pike(customer: EconomicCustomerRow, contacts: Sequence[Contact] = ()) -> PikeCustomer:
     """Return Pike's row. ``contacts`` may hold other customers' contacts and deleted ones; they are passed over."""
     contact = primary_contact(customer, contacts)
     full_name = texts.line(contact.name) if contact else None
@@ -92,8 +92,10 @@ def to_economic(local: LocalCustomer, defaults: CustomerDefaults) -> EconomicCus
     )
 
 
-def primary_contact(customer: EconomicCustomer, contacts: Sequence[EconomicContact]) -> EconomicContact | None:
+def primary_contact(customer: EconomicCustomerRow, contacts: Sequence[Contact]) -> Contact | None:
     """Return the customer's own contact, else its attention person, else its first contact (R17)."""
+    if not contacts:
+        return None
     own = {
         contact.customer_contact_number: contact
         for contact in contacts
@@ -123,11 +125,11 @@ def normalise_vat(text: str | None) -> str:
     return number if number.strip("0") else ""
 
 
-def _contact_order(contact: EconomicContact) -> tuple[bool, int, int]:
+def _contact_order(contact: Contact) -> tuple[bool, int, int]:
     return contact.sort_key is None, contact.sort_key or 0, contact.customer_contact_number
 
 
-def _email(customer: EconomicCustomer, contact: EconomicContact | None) -> str | None:
+def _email(customer: EconomicCustomerRow, contact: Contact | None) -> str | None:
     """The customer's first address, else the contact's (R18); a text that is no address is better than nothing."""
     return (
         texts.first_address(customer.email)

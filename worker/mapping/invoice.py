@@ -7,7 +7,7 @@ from schemas.invoice import (
     EconomicBooked,
     EconomicDraft,
     EconomicInvoice,
-    EconomicLine,
+    InvoiceLine,
     InvoiceStatus,
     PikeInvoice,
     PikeInvoiceLine,
@@ -24,8 +24,8 @@ def draft_to_pike(draft: EconomicDraft, rates: TaxRules) -> PikeInvoice:
     """Return Pike's invoice of a draft. Its lines' rates follow from product group and the recipient's VAT zone."""
     zone = draft.recipient.vat_zone.vat_zone_number if draft.recipient.vat_zone else None
 
-    def rule(line: EconomicLine) -> _TaxAndAccount:
-        number = line.product.product_number if line.product else None
+    def rule(line: InvoiceLine) -> _TaxAndAccount:
+        number = line.product_number
         stated = line.booked_account
         return rates.tax_rate_for(number, zone), stated or rates.finance_account_for(number, zone)
 
@@ -38,7 +38,7 @@ def booked_to_pike(booked: EconomicBooked, tax_codes: Mapping[int, str] | None =
     """Return Pike's invoice of a booked one. ``tax_codes``: account → VAT code, as ``TaxRules.codes_by_account``."""
     codes = tax_codes or {}
 
-    def stated(line: EconomicLine) -> _TaxAndAccount:
+    def stated(line: InvoiceLine) -> _TaxAndAccount:
         account = line.booked_account
         code = codes.get(account) if account is not None else None
         return (None if line.vat_rate is None else tax_rate(line.vat_rate, code)), account
@@ -58,7 +58,7 @@ def title_of(invoice: EconomicInvoice, number: int) -> str:
     return texts.line(invoice.notes.heading) or texts.first_line(invoice.notes.text_line1) or f"Invoice {number}"
 
 
-def in_order(lines: Sequence[EconomicLine]) -> list[EconomicLine]:
+def in_order(lines: Sequence[InvoiceLine]) -> list[InvoiceLine]:
     """Return the lines as the document shows them. Numbers may repeat; then the given order decides."""
     return sorted(lines, key=lambda line: line.line_number if line.sort_key is None else line.sort_key)
 
@@ -69,7 +69,7 @@ def _booked_status(booked: EconomicBooked) -> InvoiceStatus:
     return InvoiceStatus.PAID if unpaid is not None and unpaid == 0 else InvoiceStatus.BOOKED
 
 
-def _common(invoice: EconomicInvoice, number: int, tax: Callable[[EconomicLine], _TaxAndAccount]) -> PikeInvoice:
+def _common(invoice: EconomicInvoice, number: int, tax: Callable[[InvoiceLine], _TaxAndAccount]) -> PikeInvoice:
     lines = None
     if invoice.lines is not None:
         lines = tuple(_line(position, line, tax) for position, line in enumerate(in_order(invoice.lines), start=1))
@@ -92,22 +92,25 @@ def _common(invoice: EconomicInvoice, number: int, tax: Callable[[EconomicLine],
     )
 
 
-def _line(position: int, line: EconomicLine, tax: Callable[[EconomicLine], _TaxAndAccount]) -> PikeInvoiceLine:
+def _line(position: int, line: InvoiceLine, tax: Callable[[InvoiceLine], _TaxAndAccount]) -> PikeInvoiceLine:
     rate, account = tax(line)
     stated = line.total_net_amount
-    computed = money.line_net(line.quantity, line.unit_net_price, line.discount_percentage)
     return PikeInvoiceLine(
         position=position,
         description=texts.block(line.description),
-        product_number=line.product.product_number if line.product else None,
+        product_number=line.product_number,
         quantity=money.tidy_or_none(line.quantity),
         unit_price=money.tidy_or_none(line.unit_net_price),
         discount_percent=money.tidy_or_none(line.discount_percentage),
-        net_amount=computed if stated is None else money.tidy(stated),
+        net_amount=money.tidy(stated) if stated is not None else money.line_net(*_factors(line)),
         vat_amount=money.tidy_or_none(line.vat_amount),
         tax_rate=rate,
         finance_account=account,
     )
+
+
+def _factors(line: InvoiceLine) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
+    return line.quantity, line.unit_net_price, line.discount_percentage
 
 
 def _recipient(recipient: Recipient) -> Recipient:

@@ -1,6 +1,7 @@
 """Amounts to the øre: rounding as e-conomic does it, and how many decimals a value really has."""
 
 from decimal import ROUND_HALF_UP, Decimal, localcontext
+from functools import lru_cache
 
 _CENT = Decimal("0.01")
 _PRECISION = 120
@@ -13,6 +14,7 @@ def round2(value: Decimal) -> Decimal:
         return value.quantize(_CENT, rounding=ROUND_HALF_UP) + 0  # no negative zero
 
 
+@lru_cache(maxsize=4096)
 def tidy(value: Decimal) -> Decimal:
     """Write an amount with two decimals, or more where it has more; the value stays exactly the same.
 

@@ -7,6 +7,7 @@ which names a rate. Draft lines state no rate themselves (restapi.e-conomic.com,
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Self
 
 from schemas.invoice import PikeTaxRate
@@ -81,6 +82,7 @@ class TaxRules:
         return None if group is None else self.accounts.get((group, zone))
 
 
+@lru_cache(maxsize=256)
 def tax_rate(rate: Decimal, vat_code: str | None = None) -> PikeTaxRate:
     """Return a tax rate named after its figure: ``25 %``, ``12.5 %``."""
     plain = format(rate.normalize(), "f") if rate else "0"

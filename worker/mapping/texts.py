@@ -5,6 +5,7 @@ import re
 _BREAK = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _SPACES = re.compile(r"\s+")
+_BETWEEN_ADDRESSES = re.compile(r"[\s;,]+")
 _TRAILING = re.compile(r"[^\S\n]+(?=\n|\Z)")
 
 
@@ -16,6 +17,8 @@ def block(text: str | None) -> str | None:
     """
     if text is None:
         return None
+    if text.isprintable():  # nearly every text: no break, no control character, no other space than the plain one
+        return text.strip() or None
     plain = _CONTROL.sub("", _BREAK.sub("\n", text)).replace("\t", " ")
     return _TRAILING.sub("", plain).strip() or None
 
@@ -23,6 +26,8 @@ def block(text: str | None) -> str | None:
 def line(text: str | None) -> str | None:
     """Return a text of one line: every run of white space is one space; empty is ``None``."""
     plain = block(text)
+    if plain and "  " not in plain and plain.isprintable():
+        return plain
     return _SPACES.sub(" ", plain) if plain else None
 
 
@@ -34,7 +39,9 @@ def first_line(text: str | None) -> str | None:
 
 def first_address(text: str | None) -> str | None:
     """Return the first e-mail address of a list; e-conomic separates by spaces, people also by ``;`` and ``,``."""
-    for part in re.split(r"[\s;,]+", text or ""):
+    if not text:
+        return None
+    for part in _BETWEEN_ADDRESSES.split(text):
         address = _CONTROL.sub("", part).strip("<>")
         if "@" in address:
             return address

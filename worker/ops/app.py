@@ -1,7 +1,5 @@
 """The worker's HTTP: health for orchestrators and metrics, open and without secrets; and the pages, where set up."""
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,7 +18,6 @@ from worker.web.pages import static
 
 _WORKER = web.AppKey("worker", Worker)
 _FIGURES = web.AppKey("figures", SharedFigures)
-_LAG_EVERY_S = 0.5
 
 
 def make_app(worker: Worker, front: Front | None = None, guard: Guard | None = None) -> web.Application:
@@ -30,7 +27,6 @@ def make_app(worker: Worker, front: Front | None = None, guard: Guard | None = N
     harden(app)
     app[_WORKER] = worker
     app[_FIGURES] = SharedFigures(worker.dispatcher.database, worker.clock)
-    app.cleanup_ctx.append(_watch_loop)
     app.router.add_get("/health/live", _live)
     app.router.add_get("/health/ready", _ready)
     app.router.add_get("/metrics", _metrics)
@@ -97,26 +93,10 @@ async def _metrics(request: web.Request) -> web.Response:
     metrics.IN_WORK.set(worker.broker.in_work)
     for lane, attached in worker.broker.consumers_attached.items():
         metrics.CONSUMERS.labels(lane.value).set(attached)
+    metrics.BUDGET_LEFT.set(min(worker.pulse.budgets().values(), default=1.0))
     shared = request.app[_FIGURES]
     await shared.refresh()
     registry = CollectorRegistry(auto_describe=False)
     registry.register(shared)
     body = generate_latest(metrics.REGISTRY) + generate_latest(registry)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-async def _watch_loop(_app: web.Application) -> AsyncIterator[None]:
-    """Measure how late the event loop is while the server runs."""
-
-    async def watch() -> None:
-        loop = asyncio.get_running_loop()
-        worst: deque[float] = deque(maxlen=20)
-        while True:
-            due = loop.time() + _LAG_EVERY_S
-            await asyncio.sleep(_LAG_EVERY_S)
-            worst.append(max(0.0, loop.time() - due))
-            metrics.LOOP_LAG.set(max(worst))
-
-    watching = asyncio.create_task(watch(), name="loop-lag")
-    yield
-    watching.cancel()

@@ -12,8 +12,10 @@ from prometheus_client.registry import Collector
 
 from worker.clock import Clock
 from worker.errors import StoreUnavailable
+from worker.ops.room import LANES
 from worker.store import figures
 from worker.store.pool import Database
+from worker.telemetry import metrics
 
 FRESH_S = 5.0
 
@@ -21,12 +23,18 @@ FRESH_S = 5.0
 TABLE: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "unfinished_events": ("Events in the inbox without an outcome, by state.", ("state",)),
     "oldest_unfinished_event_seconds": ("Age of the oldest such event.", ("state",)),
+    "lane_unfinished_events": ("Events in the inbox that workers still have to do, by lane.", ("lane",)),
+    "lane_oldest_event_seconds": ("Age of the oldest of them; 0 when there is none.", ("lane",)),
+    "queue_messages": ("Messages in the lane's queue, as sampled every half minute.", ("lane",)),
+    "workers": ("Worker processes: running, stopping, gone (without stopping in order, last 15 minutes).", ("state",)),
     "dead_letters": ("Open dead letters, by cause.", ("cause",)),
     "unknown_outcomes": ("Writes to e-conomic of which nobody knows what became of them.", ()),
+    "oldest_unknown_outcome_seconds": ("Age of the oldest of them; 0 when there is none.", ()),
     "outbox_messages": ("Messages that wait to be published.", ()),
     "outbox_oldest_message_seconds": ("Age of the oldest of them.", ()),
     "outbox_unheard_messages": ("Answers that wait because no queue is bound to their type.", ()),
     "held_agreements": ("Agreements that nobody may call now, by reason: breaker, rate.", ("because",)),
+    "breakers": ("Breakers that are not closed: open, half_open (the next event tries).", ("state",)),
     "revoked_connections": ("Workspaces that wait for a reconnect.", ()),
     "running_imports": ("Imports under way.", ()),
     "replayed_letters": ("Letters of replay campaigns of the last day, by how they ended.", ("state",)),
@@ -52,9 +60,11 @@ class SharedFigures(Collector):
             return
         try:
             async with self.database.connection("figures") as connection:
-                self._rows = list(_rows(await figures.read(connection)))
+                self._rows = list(_rows(await figures.read(connection, LANES)))
+            metrics.STORE_UP.set(1)
         except StoreUnavailable:
             self._rows = []
+            metrics.STORE_UP.set(0)
         self._seen_at = self.clock.monotonic()
 
     def describe(self) -> Iterable[Metric]:

@@ -100,3 +100,12 @@ class SharedBudget:
             known.rate, known.stated_at = rate, now
         if len(self._known) > _MANY:
             self._known = {key: kept for key, kept in self._known.items() if now - kept.stated_at < kept.rate.window_s}
+
+    def left(self) -> dict[str, float]:
+        """Return the share of its budget that each agreement has left, of those that stated it within their window."""
+        now = self._clock.monotonic()
+        return {
+            agreement: max(0.0, 1 - known.rate.used / known.rate.limit)
+            for agreement, known in self._known.items()
+            if known.rate.limit and now - known.stated_at < known.rate.window_s
+        }

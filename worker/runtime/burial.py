@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from events import EVENTS, failed_event
 from events.codec import MalformedEvent
 from events.envelope import Envelope, EventData
@@ -21,9 +19,8 @@ from worker.store.dead_letters import NewLetter
 from worker.store.inbox import Claim
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Connection, Database
+from worker.telemetry import tracing
 from worker.telemetry.redaction import REDACTOR
-
-log = structlog.get_logger()
 
 _MALFORMED = "malformed"
 _CONFLICT = "conflict"
@@ -87,7 +84,6 @@ class Burial:
                 work.emit(answer)
             rows = await outbox.append(connection, work.messages)
         self.announce(rows)
-        log.warning("delivery.unreadable", cause=error.cause.value, error=str(error), bytes=len(delivery.body))
         return True
 
     async def bury_conflict(self, delivery: Delivery, event: Envelope[Any]) -> None:
@@ -100,7 +96,6 @@ class Burial:
         async with self.database.transaction("bury conflict") as connection:
             if await _bury_by_body(connection, delivery, event, _CONFLICT, problem.cause.value):
                 await dead_letters.insert(connection, _letter(delivery, event, problem, "", None, []))
-        log.error("delivery.conflict")
 
 
 async def _bury_by_body(
@@ -137,7 +132,7 @@ def _letter(
         type=known(event.type),
         workspace_id=known(event.workspace_id),
         content_type=delivery.content_type,
-        headers=texts(delivery.headers),
+        headers=texts(delivery.headers) | ({tracing.TRY_HEADER: this_try} if (this_try := tracing.current()) else {}),
         attempts=claim.attempts if claim else 1,
         history=history,
     )

@@ -21,9 +21,10 @@ from worker.broker.delivery import Ack, Delivery, Lane, Move, PutAway, Verdict
 from worker.clock import Clock
 from worker.economic.client import EconomicClient
 from worker.errors import GrantRevoked, StoreUnavailable
-from worker.run import Handler, Run
+from worker.run import STORE, Handler, Run
+from worker.runtime.account import Account
 from worker.runtime.burial import Burial
-from worker.runtime.coalescing import Coalescer
+from worker.runtime.claiming import Claimed, Claims, claiming
 from worker.runtime.failures import Failures
 from worker.runtime.gatekeeper import Gatekeeper
 from worker.runtime.identity import received
@@ -32,15 +33,15 @@ from worker.runtime.lease import LEASE_S, Leases
 from worker.runtime.refusals import kills_the_process, nobody_handles, not_connected, stored_problem
 from worker.runtime.solo import SOLO_AFTER, Company, deaths
 from worker.runtime.tally import Tally
-from worker.store import connections, gates, inbox
+from worker.runtime.tries import linked, trying
+from worker.store import connections, inbox
 from worker.store.commits import Commits, GroupCommit, OwnTransaction, Spoiled
 from worker.store.connections import EconomicConnection
 from worker.store.crypto import Vault
-from worker.store.gates import Gate
-from worker.store.inbox import Claim, ClaimResult, FenceLost, Received, Standing
+from worker.store.inbox import Claim, FenceLost, Standing
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Database
-from worker.telemetry.metrics import CLAIM_BATCH
+from worker.telemetry import tracing
 
 log = structlog.get_logger()
 
@@ -52,15 +53,6 @@ HAND_BACK_S = 1.5
 
 STORE_PATIENCE_S = 20 * 60.0
 """How long a delivery is held while Postgres is away; well below RabbitMQ's acknowledgement time-out of 30 minutes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """What a claim found, and the workspace's connection and its gates as they were after the claim."""
-
-    result: ClaimResult
-    connection: EconomicConnection | None
-    gates: Mapping[int, Gate]
 
 
 @dataclass(slots=True)
@@ -81,15 +73,13 @@ class Dispatcher:
     company: Company = field(default_factory=Company)
     leases: Leases = field(init=False)
     gatekeeper: Gatekeeper = field(init=False)
-    _claims: Coalescer[Received, Claimed] = field(init=False)
+    _claims: Claims = field(init=False)
     _commits: Mapping[Lane, Commits] = field(init=False)
 
     def __post_init__(self) -> None:
         self.leases = Leases(self.database, self.clock)
         self.gatekeeper = Gatekeeper(self.database, self.clock)
-        self._claims = Coalescer(
-            self._claim_many, key=lambda event: (event.source, event.event_id), limit=100, shared=(StoreUnavailable,)
-        )
+        self._claims = claiming(self.database)
         # a slice of an import writes a page at a time: nobody should wait for that, nor be rolled back with it
         self._commits = {
             Lane.WORK: GroupCommit(self.database),
@@ -102,77 +92,77 @@ class Dispatcher:
     async def process(self, delivery: Delivery) -> Verdict:
         """Work on one delivery and say what to do with the message. While Postgres is away the message is held."""
         failpoints.hit("delivery.received")
-        started = self.clock.monotonic()
+        structlog.contextvars.clear_contextvars()
+        account = Account(delivery, self.clock)
+        verdict: Verdict | None = None
+        try:
+            verdict = await self._patiently(delivery, account)
+        except asyncio.CancelledError:
+            account.outcome = "broken off"
+            raise
+        except Exception as exc:
+            account.bug = exc
+            raise
+        else:
+            return verdict
+        finally:
+            account.tell(verdict, self.tally)
+
+    async def _patiently(self, delivery: Delivery, account: Account) -> Verdict:
         delay_s = 0.5
         owner = str(uuid4())
         while True:
             try:
                 alone = delivery.lane is Lane.SOLO
                 async with self.company.alone() if alone else self.company.beside_others():
-                    return await self._once(delivery, owner)
+                    return await self._once(delivery, owner, account)
             except StoreUnavailable as exc:
-                if self.clock.monotonic() - started > STORE_PATIENCE_S:
+                if self.clock.monotonic() - account.begun_s > STORE_PATIENCE_S:
+                    account.outcome, account.error = "store away", str(exc)
                     return PutAway(self.policy.ladder_s[0], "store unavailable")
                 log.warning("delivery.store_away", error=str(exc), retry_s=delay_s)
                 await self.clock.sleep(delay_s)
                 delay_s = min(delay_s * 2, 5.0)
 
-    async def _once(self, delivery: Delivery, owner: str) -> Verdict:
-        structlog.contextvars.clear_contextvars()
-        started = self.clock.monotonic()
+    async def _once(self, delivery: Delivery, owner: str, account: Account) -> Verdict:
         try:
             event: Envelope[Any] = decode(delivery.body, delivery.headers, delivery.content_type)
         except MalformedEvent as exc:
-            if await self.burial.bury_unreadable(delivery, exc):
-                self.tally.count("dead")
+            kept = await self.burial.bury_unreadable(delivery, exc)
+            account.outcome, account.cause, account.error = "dead" if kept else "duplicate", exc.cause, str(exc)
             return Ack()
-        structlog.contextvars.bind_contextvars(event_id=event.id, event_type=event.type, workspace=event.workspace_id)
-        claimed = await self._claims(received(delivery, event, owner))
+        account.read(event, handled=event.type in self.handlers)
+        with trying(event, delivery) as span:
+            verdict = await self._try(delivery, event, owner, account)
+            account.mark(span)
+        return linked(verdict, span)
+
+    async def _try(self, delivery: Delivery, event: Envelope[Any], owner: str, account: Account) -> Verdict:
+        with tracing.span("claim", attributes=STORE):
+            claimed = await self._claims(received(delivery, event, owner))
         result = claimed.result
         if result.standing is Standing.CONFLICT:
             await self.burial.bury_conflict(delivery, event)
-            self.tally.count("dead")
+            account.outcome, account.cause = "dead", Cause.CONFLICTING_EVENT
             return Ack()
         if result.standing is Standing.HELD:
+            account.outcome = "held"
             return PutAway(min(max(result.lease_left_s, 1.0), HELD_RETRY_S), "another run holds this event")
         if result.claim is None:  # done or parked: nothing to do, and nothing may be done twice
-            self.tally.count("duplicate")
+            account.outcome = "duplicate"
             return Ack()
+        account.claims(result.claim)
         failpoints.hit("delivery.claimed")
         if deaths(result.claim) == SOLO_AFTER and delivery.lane is not Lane.SOLO:
+            account.outcome = "set apart"
             return await self._set_apart(result.claim)
-        verdict, outcome = await self._work(delivery, event, result.claim, claimed)
-        duration_s = self.clock.monotonic() - started
-        known = event.type if event.type in self.handlers else "other"
-        age_s = (self.clock.now() - result.claim.received_at).total_seconds()
-        self.tally.observe(delivery.lane.value, known, outcome, duration_s, age_s)
-        log.info(
-            "delivery.done",
-            outcome=outcome,
-            attempt=result.claim.attempts,
-            lane=delivery.lane.value,
-            duration_ms=round(duration_s * 1000, 1),
-        )
+        verdict, account.outcome = await self._work(delivery, event, claimed, account)
         return verdict
-
-    async def _claim_many(self, events: Sequence[Received]) -> list[Claimed]:
-        """Claim a batch, and read the connections it needs after that: a claim never works with an older grant."""
-        CLAIM_BATCH.observe(len(events))
-        async with self.database.connection("claim") as connection:
-            results = await inbox.claim_many(connection, events, LEASE_S)
-            claimed = {event.workspace_id for event, result in zip(events, results, strict=True) if result.claim}
-            found = await connections.find_many(connection, sorted(claimed)) if claimed else {}
-            agreements = sorted({each.agreement_number for each in found.values()})
-            shut = await gates.find(connection, agreements) if agreements else {}
-        return [
-            Claimed(result, found.get(event.workspace_id), shut) for event, result in zip(events, results, strict=True)
-        ]
 
     async def _set_apart(self, claim: Claim) -> Verdict:
         """Send what may have killed the process to the solo lane, as if it had not been claimed here."""
         async with self.database.connection("set apart") as connection:
             await inbox.put_back(connection, claim, parked=False, free=True, note=None)
-        self.tally.count("set apart")
         return Move(Lane.SOLO, f"its process went away {deaths(claim)} times")
 
     async def _hand_back(self, claim: Claim) -> None:
@@ -182,9 +172,10 @@ class Dispatcher:
                 await inbox.put_back(connection, claim, parked=False, free=True, note=None)
 
     async def _work(
-        self, delivery: Delivery, event: Envelope[Any], claim: Claim, claimed: Claimed
+        self, delivery: Delivery, event: Envelope[Any], claimed: Claimed, account: Account
     ) -> tuple[Verdict, str]:
-        run = Run(
+        claim = claimed.result.need_claim()
+        account.run = run = Run(
             event=event,
             claim=claim,
             database=self.database,
@@ -212,10 +203,7 @@ class Dispatcher:
                 policy=self.policy,
                 bugs=sum(note.get("cause") == Cause.INTERNAL_ERROR for note in claim.history),
             )
-            if decision.problem.cause is Cause.INTERNAL_ERROR:
-                log.exception("delivery.bug", attempt=claim.attempts)
-            else:
-                log.warning("delivery.failed", error=str(exc), cause=decision.problem.cause.value, next=decision.action)
+            account.failed(exc, decision.problem.cause)
             await self.gatekeeper.learn(run, claimed.gates, exc)
             return await self.failures.record(delivery, run, exc, decision)
         await self.gatekeeper.learn(run, claimed.gates, None)

@@ -52,6 +52,7 @@ class Janitor:
             event: Envelope[Any] = decode(delivery.body, delivery.headers, delivery.content_type)
         except MalformedEvent as exc:
             await self._burial.bury_unreadable(delivery, exc)
+            log.warning("broker.gave_up", reason=death.reason, queue=death.queue, error=str(exc))
             return
         async with self._database.connection("claim dead") as connection:
             result = await inbox.claim(connection, received(delivery, event, str(uuid4())), LEASE_S)

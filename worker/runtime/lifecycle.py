@@ -9,8 +9,10 @@ import structlog
 from worker.broker.broker import Broker
 from worker.clock import Clock
 from worker.errors import BrokerError, StoreUnavailable
+from worker.loop import end_tasks
 from worker.runtime.dispatch import Dispatcher
 from worker.runtime.janitor import Janitor
+from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
 
 log = structlog.get_logger()
@@ -32,6 +34,7 @@ class Worker:
     relay: Relay
     dispatcher: Dispatcher
     janitor: Janitor
+    pulse: Pulse
     clock: Clock
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -44,12 +47,15 @@ class Worker:
         relaying = asyncio.create_task(self.relay.run(), name="relay")
         consuming = asyncio.create_task(self.broker.consume(self.dispatcher.process), name="consume")
         cleaning = asyncio.create_task(self._clean(), name="janitor")
+        beating = asyncio.create_task(self.pulse.run(), name="pulse")
         stopping = asyncio.create_task(self._stopping.wait(), name="stop")
         log.info("worker.started")
         try:
-            done, _ = await asyncio.wait({relaying, consuming, cleaning, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                {relaying, consuming, cleaning, beating, stopping}, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
-            await self._wind_down(relaying, consuming, cleaning, stopping)
+            await self._wind_down(relaying, consuming, cleaning, beating, stopping)
         for task in done - {stopping}:
             task.result()
 
@@ -58,15 +64,15 @@ class Worker:
         log.info("worker.stopping", in_work=self.broker.in_work)
         with contextlib.suppress(BrokerError):
             await self.broker.pause()
+        await self.pulse.leave("stopping")
         deadline = self.clock.monotonic() + DRAIN_S
         while self.broker.in_work and self.clock.monotonic() < deadline:
             await self.clock.sleep(0.05)
         await self.relay.stop()
         await asyncio.wait({relaying}, timeout=FLUSH_S)
         await self.broker.stop(0.0)
-        for task in (relaying, *others):
-            task.cancel()
-        await asyncio.gather(relaying, *others, return_exceptions=True)
+        await end_tasks(relaying, *others)
+        await self.pulse.leave("stopped")
         log.info("worker.stopped", published=self.relay.published, outcomes=self.dispatcher.tally.outcomes)
 
     async def _clean(self) -> None:

@@ -6,6 +6,7 @@ and delete sends the event again with the same id; readers act on (source, id) o
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -16,7 +17,10 @@ from worker.errors import BrokerError, StoreUnavailable, Unroutable
 from worker.store import outbox
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Database
-from worker.telemetry import metrics
+from worker.telemetry import metrics, tracing
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 log = structlog.get_logger()
 
@@ -96,7 +100,12 @@ class Relay:
 
     async def _publish(self, rows: Sequence[OutboxRow]) -> None:
         failpoints.hit("relay.taken")
-        results = await self._publisher.publish_many([_outgoing(row) for row in rows])
+        spans = [_sending(row) for row in rows]
+        results = await self._publisher.publish_many(
+            [_outgoing(row, tracing.traceparent_of(span)) for row, span in zip(rows, spans, strict=True)]
+        )
+        for span, error in zip(spans, results, strict=True):
+            tracing.end(span, error)
         failpoints.hit("relay.confirmed")
         failures: list[tuple[int, str, bool]] = []
         if not self._confirmed:
@@ -105,7 +114,7 @@ class Relay:
             if error is None or (isinstance(error, Unroutable) and row.message.ephemeral):
                 self._confirmed.append(row.id)
                 self.published += error is None
-                metrics.SENT.labels("confirmed" if error is None else "unroutable").inc()
+                metrics.sent("confirmed" if error is None else "unroutable").inc()
                 continue
             failures.append((row.id, str(error), isinstance(error, Unroutable)))
             self._report(row, error)
@@ -114,7 +123,7 @@ class Relay:
                 await outbox.failed(connection, failures)
 
     def _report(self, row: OutboxRow, error: BrokerError) -> None:
-        metrics.SENT.labels("unroutable" if isinstance(error, Unroutable) else "failed").inc()
+        metrics.sent("unroutable" if isinstance(error, Unroutable) else "failed").inc()
         if isinstance(error, Unroutable):
             self.unroutable += 1
             log.warning("relay.unroutable", type=row.message.type, attempts=row.attempts)
@@ -133,13 +142,32 @@ class Relay:
                 raise
 
 
-def _outgoing(row: OutboxRow) -> Outgoing:
+def _sending(row: OutboxRow) -> "Span | None":
+    message = row.message
+    parent = message.headers.get(tracing.PARENT_HEADER)
+    if parent is None:
+        return None  # an event that is sent again finds its trace by itself; a new one would take it away
+    return tracing.begin(
+        f"send {message.type}",
+        "producer",
+        parent,
+        {
+            "messaging.system": "rabbitmq",
+            "messaging.operation.type": "send",
+            "messaging.operation.name": "send",
+            "messaging.destination.name": message.exchange,
+            "messaging.message.id": message.event_id,
+        },
+    )
+
+
+def _outgoing(row: OutboxRow, traceparent: str | None) -> Outgoing:
     message = row.message
     return Outgoing(
         exchange=message.exchange,
         routing_key=message.routing_key,
         body=message.body,
         message_id=message.event_id,
-        headers=message.headers,
+        headers={**message.headers, tracing.PARENT_HEADER: traceparent} if traceparent else message.headers,
         content_type=message.content_type,
     )

@@ -16,7 +16,7 @@ TIMEOUT_S = 600
 LOCK_TIMEOUT_S = 120  # a fresh machine updates itself first
 POLICY = Path("/usr/sbin/policy-rc.d")
 # What the packages would start with the machine; epmd comes with RabbitMQ's Erlang.
-UNITS = ("rabbitmq-server.service", "postgresql.service", "epmd.service", "epmd.socket")
+UNITS = ("rabbitmq-server.service", "postgresql.service", "epmd.service", "epmd.socket", "prometheus.service")
 UNIT_FOLDER = Path("/lib/systemd/system")
 MARK = "PIKE_ECONOMIC_INSTALLS"
 

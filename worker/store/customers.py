@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from schemas.customer import LocalCustomer
@@ -42,17 +41,6 @@ async def known_numbers(connection: Connection, workspace_id: str, agreement: in
         workspace_id,
         agreement,
         list(numbers),
-    )
-    return {row["external_number"] for row in rows}
-
-
-async def open_matches(connection: Connection, workspace_id: str, agreement: int) -> set[str]:
-    """Return the numbers of customers that wait for a person's decision: no row may be made for them meanwhile."""
-    rows = await connection.fetch(
-        """select external_number from economic.customer_matches
-           where workspace_id = $1 and agreement_number = $2 and state in ('open', 'ignored')""",
-        workspace_id,
-        agreement,
     )
     return {row["external_number"] for row in rows}
 
@@ -135,44 +123,3 @@ async def ensure_from_recipients(
         ),
     )
     return [row["id"] for row in rows]
-
-
-async def save_ambiguous(
-    connection: Connection,
-    workspace_id: str,
-    agreement: int,
-    import_id: UUID | None,
-    matches: Sequence[dict[str, Any]],
-) -> None:
-    """List customers that fit several Pike customers, for a person to resolve. Repeats change nothing."""
-    for match in matches:
-        await connection.execute(
-            """insert into economic.customer_matches
-                 (workspace_id, agreement_number, external_number, name, matched_by, candidates, import_id)
-               values ($1, $2, $3, $4, $5, $6, $7)
-               on conflict (workspace_id, agreement_number, external_number) do update
-               set candidates = excluded.candidates, matched_by = excluded.matched_by, name = excluded.name
-               where economic.customer_matches.state = 'open'""",
-            workspace_id,
-            agreement,
-            match["external_number"],
-            match["name"],
-            match["matched_by"],
-            match["candidates"],
-            import_id,
-        )
-
-
-async def settle_matches(
-    connection: Connection, workspace_id: str, agreement: int, *, linked: Sequence[str], written: Sequence[str]
-) -> None:
-    """Close matches that nobody needs to decide any more: the customer has a row of Pike's now, or one of its own."""
-    await connection.execute(
-        """update economic.customer_matches
-           set state = case when external_number = any($3::text[]) then 'linked' else 'created' end
-           where workspace_id = $1 and agreement_number = $2 and state = 'open' and external_number = any($4::text[])""",
-        workspace_id,
-        agreement,
-        list(linked),
-        list(written),
-    )

@@ -1,7 +1,9 @@
 """Figures for monitoring, in few cheap statements: counts and ages over what is unfinished, never over history."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from worker.store import operations
 from worker.store.pool import Connection
 
 _INBOX = """
@@ -17,12 +19,18 @@ _COUNTED = {
     "dead_letters": "select cause as label, count(*)::int as n from economic.dead_letters where state = 'open' group by cause",
     "held_agreements": """select held_because as label, count(*)::int as n from economic.gates
                           where held_until > now() and agreement_number <> 0 group by held_because""",
+    # open: nobody calls; half_open: the next event tries whether e-conomic answers again
+    "breakers": """select case when held_until > now() then 'open' else 'half_open' end as label, count(*)::int as n
+                   from economic.gates where opened > 0 and (held_because = 'breaker' or held_because is null)
+                   group by 1""",
     "replayed_letters": """select l.state as label, count(*)::int as n
                            from economic.replay_letters l join economic.replays r on r.id = l.replay_id
                            where r.started_at > now() - interval '1 day' group by l.state""",
 }
 _SINGLE = {
     "unknown_outcomes": "select count(*)::int from economic.effects where state = 'unknown'",
+    "oldest_unknown_outcome_seconds": """select coalesce(extract(epoch from now() - min(first_sent_at)), 0)::float8
+                                         from economic.effects where state = 'unknown'""",
     "revoked_connections": "select count(*)::int from economic.connections where status = 'revoked'",
     "running_imports": "select count(*)::int from economic.imports where state = 'running'",
 }
@@ -31,7 +39,7 @@ select lost, double, extract(epoch from now() - at)::float8 as age_s from econom
 """
 
 
-async def read(connection: Connection) -> dict[str, Any]:
+async def read(connection: Connection, lanes: Sequence[str]) -> dict[str, Any]:
     """Return figures by name; those by label are dictionaries. No verdict of a proof: those three are absent."""
     seen: dict[str, Any] = {"unfinished_events": {}, "oldest_unfinished_event_seconds": {}}
     for row in await connection.fetch(_INBOX):
@@ -42,8 +50,16 @@ async def read(connection: Connection) -> dict[str, Any]:
     seen["outbox_oldest_message_seconds"] = outbox["oldest_s"]
     for name, sql in _COUNTED.items():
         seen[name] = {row["label"]: row["n"] for row in await connection.fetch(sql)}
+    seen["breakers"] = {"open": 0, "half_open": 0} | seen["breakers"]
     for name, sql in _SINGLE.items():
         seen[name] = await connection.fetchval(sql)
+    waiting = await operations.lanes(connection, lanes)
+    seen["lane_unfinished_events"] = {row["lane"]: row["unfinished"] for row in waiting}
+    seen["lane_oldest_event_seconds"] = {row["lane"]: row["oldest_s"] for row in waiting}
+    seen["queue_messages"] = {row["lane"]: row["messages"] for row in waiting if row["messages"] is not None}
+    seen["workers"] = {"running": 0, "stopping": 0, "gone": 0}
+    for row in await operations.workers(connection):
+        seen["workers"][row["state"]] += 1
     verdict = await connection.fetchrow(_VERDICT)
     if verdict is not None:
         seen["reconcile_lost"], seen["reconcile_double"] = verdict["lost"], verdict["double"]

@@ -76,6 +76,7 @@ async def restart(connection: Connection, import_id: UUID, agreement: int) -> bo
     )
     if opened is not None:
         await connection.execute("delete from economic.import_rejects where import_id = $1", import_id)
+        await forget_pages(connection, import_id)
     return opened is not None
 
 
@@ -95,6 +96,60 @@ async def find_by_event(
         source,
     )
     return _read(row) if row else None
+
+
+async def since_last(connection: Connection, workspace_id: str, agreement: int) -> dict[str, datetime]:
+    """Return, by entity, when the last import that brought it to an end was begun."""
+    rows = await connection.fetch(
+        """select entity, max(i.started_at) as began from economic.imports i, unnest(i.entities) as entity
+           where i.workspace_id = $1 and i.agreement_number = $2 and i.state = 'completed' and not i.dry_run
+           group by entity""",
+        workspace_id,
+        agreement,
+    )
+    return {row["entity"]: row["began"] for row in rows}
+
+
+async def note_page(connection: Connection, import_id: UUID, stage: str, page: int, numbers: Sequence[str]) -> None:
+    """Keep which records a page of a sweep had."""
+    await connection.execute(
+        """insert into economic.import_pages (import_id, stage, page, numbers) values ($1, $2, $3, $4)
+           on conflict (import_id, stage, page) do update set numbers = excluded.numbers""",
+        import_id,
+        stage,
+        page,
+        list(numbers),
+    )
+
+
+async def forget_pages(connection: Connection, import_id: UUID, stage: str | None = None) -> None:
+    """Drop what was noted of a stage that is swept again, or of an import that has ended."""
+    await connection.execute(
+        "delete from economic.import_pages where import_id = $1 and ($2::text is null or stage = $2)", import_id, stage
+    )
+
+
+async def mark(connection: Connection, workspace_id: str, agreement: int, name: str) -> str | None:
+    """Return where a stretch-wise reading stopped."""
+    found: str | None = await connection.fetchval(
+        "select value from economic.sync_marks where workspace_id = $1 and agreement_number = $2 and mark = $3",
+        workspace_id,
+        agreement,
+        name,
+    )
+    return found
+
+
+async def set_mark(connection: Connection, workspace_id: str, agreement: int, name: str, value: str) -> None:
+    """Keep where a stretch-wise reading goes on."""
+    await connection.execute(
+        """insert into economic.sync_marks (workspace_id, agreement_number, mark, value) values ($1, $2, $3, $4)
+           on conflict (workspace_id, agreement_number, mark) do update set value = excluded.value""",
+        workspace_id,
+        agreement,
+        name,
+        value,
+    )
 
 
 async def find_running(connection: Connection, workspace_id: str) -> ImportRow | None:
@@ -131,6 +186,7 @@ async def end(
     problem: Mapping[str, Any] | None = None,
 ) -> bool:
     """Close a running import; False when it was not running any more."""
+    await forget_pages(connection, import_id)
     return (
         await connection.fetchval(
             """update economic.imports

@@ -66,6 +66,12 @@ class ClaimResult:
     claim: Claim | None = None
     lease_left_s: float = 0.0
 
+    def need_claim(self) -> Claim:
+        """Return the claim; asking for one that was not given is a bug."""
+        if self.claim is None:
+            raise RuntimeError(f"the event is {self.standing.value}, not claimed")
+        return self.claim
+
 
 # One statement inserts or takes over. Finished, parked and held events are left alone and then looked at. Rows are
 # taken in one order by every process, so that two batches cannot wait for each other.

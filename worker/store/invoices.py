@@ -14,7 +14,7 @@ from uuid import UUID
 
 from schemas.invoice import PikeInvoice, PikeInvoiceLine, RequestedInvoice
 from worker.store.pool import Connection
-from worker.store.records import Written, changes_between, columns_of, pairs_of
+from worker.store.records import Written, changes_between, columns_of, pairs_of, stale_sql
 
 _COLUMNS = (
     ("document", "text"),
@@ -73,14 +73,27 @@ where p.workspace_id = $1 and (p.agreement_number = $2 or p.agreement_number is 
 
 def _upsert_sql() -> str:
     names = [name for name, _ in _COLUMNS]
-    arrays = ", ".join(f"${index}::{kind}[]" for index, (_, kind) in enumerate(_COLUMNS, start=6))
+    arrays = ", ".join(f"${index}::{kind}[]" for index, (_, kind) in enumerate(_COLUMNS, start=7))
     sets = ", ".join(f"{name} = excluded.{name}" for name in _RULED)
     # Column names come from the constants above, never from data.
     return f"""
 with incoming as (
     select t.*, c.id as customer_id
-    from unnest($4::text[], $5::uuid[], {arrays}) as t(external_number, marked, {", ".join(names)})
-    left join pike.customers c on c.workspace_id = $1 and c.agreement_number = $2 and c.external_number = t.customer_number
+    from unnest($5::text[], $6::uuid[], {arrays}) as t(external_number, marked, {", ".join(names)})
+    left join lateral (
+        select k.id from pike.customers k
+        where k.workspace_id = $1 and k.agreement_number = $2 and k.external_number = t.customer_number limit 1
+    ) c on true
+    left join lateral (
+        select r.* from pike.invoices r
+        where $4 and r.workspace_id = $1 and r.agreement_number = $2 and r.external_number = t.external_number
+          and (r.booked_number is not null) = (t.booked_number is not null) limit 1
+    ) now on true
+    where now.id is null or ({columns_of("now", _RULED)}) is distinct from ({columns_of("t", _RULED)})
+       or coalesce(t.draft_number, now.draft_number) is distinct from now.draft_number
+       or coalesce(c.id, now.customer_id) is distinct from now.customer_id
+       or coalesce(t.lines_hash, now.lines_hash) is distinct from now.lines_hash
+       or not now.locked or not now.active or {stale_sql("now")}
 ), written as (
     insert into pike.invoices as r
         (id, workspace_id, agreement_number, external_number, customer_id, {", ".join(_RULED)}, draft_number,
@@ -111,7 +124,7 @@ select w.id, w.external_number, old.id is null as created,
             then jsonb_build_array(jsonb_build_object({pairs_of("old", _COMPARED)}), jsonb_build_object({pairs_of("w", _COMPARED)})) end as versions
 from written w
 -- the statement's own snapshot: rows as they were before it, found by primary key
-left join pike.invoices old on old.id = w.id
+left join lateral (select r.* from pike.invoices r where r.id = w.id limit 1) old on true
 """  # noqa: S608
 
 
@@ -150,6 +163,7 @@ async def upsert_invoices(
     *,
     order_numbers: Mapping[str, int] | None = None,
     pushed: Mapping[UUID, LinesOf] | None = None,
+    sparingly: bool = False,
 ) -> list[Written]:
     """Write a page of invoices, drafts or booked ones, read at ``as_of``.
 
@@ -165,6 +179,7 @@ async def upsert_invoices(
         workspace_id,
         agreement,
         as_of,
+        sparingly,
         [invoice.external_number for invoice in invoices],
         [marked_id(invoice.reference) for invoice in invoices],
         *([_value(invoice, name) for invoice in invoices] for name, _ in _COLUMNS),
@@ -417,7 +432,7 @@ async def mark_vanished_drafts(
     seen_since: datetime,
     gone: Sequence[str],
     problem: dict[str, object],
-) -> list[UUID]:
+) -> list[tuple[UUID, str | None]]:
     """Deactivate drafts that e-conomic no longer has and that were not booked: somebody deleted them (F17)."""
     if not gone:
         return []
@@ -425,11 +440,11 @@ async def mark_vanished_drafts(
         """update pike.invoices set active = false, vanished_at = now(), last_problem = $5, updated_at = now()
            where workspace_id = $1 and agreement_number = $2 and booked_number is null and vanished_at is null
              and external_number = any ($4::text[]) and synced_as_of < $3
-           returning id""",
+           returning id, external_number""",
         workspace_id,
         agreement,
         seen_since,
         list(gone),
         problem,
     )
-    return [row["id"] for row in rows]
+    return [(row["id"], row["external_number"]) for row in rows]

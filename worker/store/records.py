@@ -2,6 +2,9 @@
 
 "Newer" is when the state was read from e-conomic (``as_of``), not when it is written: a slow page never overwrites
 a faster refresh. Columns that are not listed here (``active`` by hand, projects, …) are never touched.
+
+Imports write ``sparingly``: a row that is as e-conomic has it already is not written again, unless its *last synced*
+is older than ``STAMP_EVERY`` (decision 0009).
 """
 
 from collections.abc import Sequence
@@ -13,6 +16,9 @@ from uuid import UUID
 from schemas.customer import PikeCustomer
 from schemas.product import PikeProduct
 from worker.store.pool import Connection
+
+STAMP_EVERY = "1 hour"
+"""How old *last synced* may grow while an import meets a record unchanged, before the row is written for it alone."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What an upsert did to one record. A record that newer state kept as it was is not among the results."""
+    """What an upsert did to one record. One that newer state kept, or that was not written at all, has no result."""
 
     id: UUID
     external_number: str
@@ -106,11 +112,19 @@ def pairs_of(alias: str, names: Sequence[str]) -> str:
     return ", ".join(f"'{name}', {alias}.{name}" for name in names)
 
 
+def stale_sql(alias: str) -> str:
+    """SQL: a row must be written although no column differs: its stamp is old, or it tells a failure or a loss."""
+    return (
+        f"({alias}.last_synced_at is null or {alias}.last_synced_at < now() - interval '{STAMP_EVERY}'"
+        f" or {alias}.last_problem is not null or {alias}.vanished_at is not null)"
+    )
+
+
 def upsert_sql(table: Table) -> str:
-    """Build the upsert. Parameters: workspace, agreement, as-of time, numbers, then one array per column."""
+    """Build the upsert. Parameters: workspace, agreement, as-of time, sparingly, numbers, one array per column."""
     names = table.names
     listed = ", ".join(names)
-    arrays = ", ".join(f"${index}::{kind}[]" for index, (_, kind) in enumerate(table.columns, start=5))
+    arrays = ", ".join(f"${index}::{kind}[]" for index, (_, kind) in enumerate(table.columns, start=6))
 
     def row(alias: str) -> str:
         return columns_of(alias, names)
@@ -121,7 +135,13 @@ def upsert_sql(table: Table) -> str:
     # Table and column names come from the constants above, never from data.
     return f"""
 with incoming as (
-    select * from unnest($4::text[], {arrays}) as t(external_number, {listed})
+    select t.* from unnest($5::text[], {arrays}) as t(external_number, {listed})
+    -- "limit 1" keeps it a look-up by index whatever the statistics of a table that is just being filled say
+    left join lateral (
+        select r.* from {table.name} r
+        where $4 and r.workspace_id = $1 and r.agreement_number = $2 and r.external_number = t.external_number limit 1
+    ) now on true
+    where now.id is null or ({row("now")}) is distinct from ({row("t")}) or now.locked <> {table.locked} or {stale_sql("now")}
 ), written as (
     insert into {table.name} as r
         (workspace_id, agreement_number, external_number, {listed}, active, locked,
@@ -146,7 +166,7 @@ select w.id, w.external_number, old.id is null as created,
             then jsonb_build_array(jsonb_build_object({pairs("old")}), jsonb_build_object({pairs("w")})) end as versions
 from written w
 -- the statement's own snapshot: rows as they were before it, found by primary key
-left join {table.name} old on old.id = w.id
+left join lateral (select r.* from {table.name} r where r.id = w.id limit 1) old on true
 """  # noqa: S608
 
 
@@ -159,8 +179,10 @@ async def upsert_products(
     agreement: int,
     products: Sequence[PikeProduct],
     as_of: datetime,
+    *,
+    sparingly: bool = False,
 ) -> list[Written]:
-    """Write a page of products, read from e-conomic at ``as_of``."""
+    """Write a page of products, read from e-conomic at ``as_of``; those left as they are do not come back."""
     columns: list[list[Any]] = [
         [p.name for p in products],
         [p.sku for p in products],
@@ -171,7 +193,7 @@ async def upsert_products(
         [p.finance_account for p in products],
         [not p.active for p in products],
     ]
-    return await _upsert(connection, PRODUCTS, workspace_id, agreement, as_of, _numbers(products), columns)
+    return await _upsert(connection, PRODUCTS, (workspace_id, agreement, as_of, sparingly), _numbers(products), columns)
 
 
 async def upsert_customers(
@@ -180,10 +202,14 @@ async def upsert_customers(
     agreement: int,
     customers: Sequence[PikeCustomer],
     as_of: datetime,
+    *,
+    sparingly: bool = False,
 ) -> list[Written]:
-    """Write a page of customers, read from e-conomic at ``as_of``."""
+    """Write a page of customers, read from e-conomic at ``as_of``; those left as they are do not come back."""
     columns = [[getattr(customer, name) for customer in customers] for name in CUSTOMERS.names]
-    return await _upsert(connection, CUSTOMERS, workspace_id, agreement, as_of, _numbers(customers), columns)
+    return await _upsert(
+        connection, CUSTOMERS, (workspace_id, agreement, as_of, sparingly), _numbers(customers), columns
+    )
 
 
 def _numbers(records: Sequence[PikeProduct] | Sequence[PikeCustomer]) -> list[str]:
@@ -193,15 +219,13 @@ def _numbers(records: Sequence[PikeProduct] | Sequence[PikeCustomer]) -> list[st
 async def _upsert(
     connection: Connection,
     table: Table,
-    workspace_id: str,
-    agreement: int,
-    as_of: datetime,
+    scope: tuple[str, int, datetime, bool],
     numbers: list[str],
     columns: list[list[Any]],
 ) -> list[Written]:
     if not numbers:
         return []
-    rows = await connection.fetch(_UPSERT[table.entity], workspace_id, agreement, as_of, numbers, *columns)
+    rows = await connection.fetch(_UPSERT[table.entity], *scope, numbers, *columns)
     return [Written(r["id"], r["external_number"], r["created"], changes_between(r["versions"])) for r in rows]
 
 
@@ -213,10 +237,13 @@ def changes_between(versions: list[dict[str, Any]] | None) -> tuple[Change, ...]
     return tuple(Change(name, old[name], new[name]) for name in new if old[name] != new[name])
 
 
+# "except" is hashed or sorted; a join would be planned on the statistics of tables that were empty a moment ago.
 _UNMET = """
-select external_number from {table}
-where workspace_id = $1 and agreement_number = $2 and external_number is not null and vanished_at is null
-  and synced_as_of < $3 and {condition}
+select r.external_number from {table} r
+where r.workspace_id = $1 and r.agreement_number = $2 and r.external_number is not null and r.vanished_at is null
+  and r.synced_as_of < $3 and {condition}
+except
+select unnest(p.numbers) from economic.import_pages p where p.import_id = $4 and p.stage = $5
 order by external_number
 """
 
@@ -224,18 +251,22 @@ _VANISHED = """
 update {table} set active = false, vanished_at = now(), updated_at = now()
 where workspace_id = $1 and agreement_number = $2 and vanished_at is null
   and synced_as_of < $3 and external_number = any ($4::text[])
-returning id
+returning id, external_number
 """
 
 
 async def unmet(
-    connection: Connection, entity: str, workspace_id: str, agreement: int, seen_since: datetime
+    connection: Connection, stage: str, scope: tuple[str, int], seen_since: datetime, import_id: UUID
 ) -> list[str]:
-    """Return the numbers of linked products, customers or drafts that no page read at ``seen_since`` or later had."""
-    table = {"products": "pike.products", "customers": "pike.customers", "drafts": "pike.invoices"}[entity]
-    condition = "booked_number is null" if entity == "drafts" else "true"
+    """Return the numbers of linked products, customers or drafts that no page of an import had.
+
+    ``scope``: workspace and agreement. ``seen_since``: when the import's first page was asked for; a record that was
+    read by somebody else since then is there as well.
+    """
+    table = {"products": "pike.products", "customers": "pike.customers", "drafts": "pike.invoices"}[stage]
+    condition = "r.booked_number is null" if stage == "drafts" else "true"
     sql = _UNMET.format(table=table, condition=condition)
-    rows = await connection.fetch(sql, workspace_id, agreement, seen_since)
+    rows = await connection.fetch(sql, *scope, seen_since, import_id, stage)
     return [row["external_number"] for row in rows]
 
 
@@ -246,32 +277,35 @@ async def mark_vanished(
     agreement: int,
     seen_since: datetime,
     gone: Sequence[str],
-) -> list[UUID]:
-    """Deactivate linked rows that e-conomic no longer has; one that was read again since is left alone."""
+) -> list[tuple[UUID, str | None]]:
+    """Deactivate linked rows that e-conomic no longer has; one that was read again since is left alone.
+
+    Returns id and number of each.
+    """
     if not gone:
         return []
     sql = _VANISHED.format(table=table.name)
     rows = await connection.fetch(sql, workspace_id, agreement, seen_since, list(gone))
-    return [row["id"] for row in rows]
+    return [(row["id"], row["external_number"]) for row in rows]
 
 
 async def deactivate_unlinked_products(
     connection: Connection, workspace_id: str, agreement: int, import_id: UUID
-) -> list[UUID]:
+) -> list[tuple[UUID, str | None]]:
     """R11: deactivate active products that are not linked to this agreement, each marked with the import that did it.
 
-    They are Pike's own, and those of an agreement that the workspace was connected to before.
+    They are Pike's own, and those of an agreement that the workspace was connected to before. Returns id and number.
     """
     rows = await connection.fetch(
         """update pike.products set active = false, deactivated_by_import = $3, updated_at = now()
            where workspace_id = $1 and active
              and (external_number is null or agreement_number is distinct from $2)
-           returning id""",
+           returning id, external_number""",
         workspace_id,
         agreement,
         import_id,
     )
-    return [row["id"] for row in rows]
+    return [(row["id"], row["external_number"]) for row in rows]
 
 
 async def note_attempt(
@@ -286,6 +320,33 @@ async def note_attempt(
         workspace_id,
         problem,
     )
+
+
+async def reactivate_products(connection: Connection, workspace_id: str, import_id: UUID) -> list[UUID]:
+    """Undo R11 for one import: activate what it deactivated and nobody has activated since."""
+    rows = await connection.fetch(
+        """update pike.products set active = true, deactivated_by_import = null, updated_at = now()
+           where workspace_id = $1 and deactivated_by_import = $2 and not active returning id""",
+        workspace_id,
+        import_id,
+    )
+    return [row["id"] for row in rows]
+
+
+async def audit_active(
+    connection: Connection, workspace_id: str, entity: str, actor: str, ids: Sequence[UUID], *, active: bool
+) -> None:
+    """Keep that records were deactivated, or activated again (B14)."""
+    if ids:
+        await connection.execute(
+            """insert into economic.audit (workspace_id, entity, entity_id, actor, changes)
+               select $1, $2, t.id, $3, $5 from unnest($4::uuid[]) as t(id)""",
+            workspace_id,
+            entity,
+            actor,
+            list(ids),
+            [Change("active", not active, active).as_dict()],
+        )
 
 
 async def write_audit(

@@ -4,6 +4,8 @@ exist (Prometheus spelling), the rest begins with ``pike_economic_``. Labels are
 What all workers share (queues of work in Postgres, dead letters, …) is in ``worker.ops.figures``.
 """
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from worker.version import commit, version
@@ -11,7 +13,8 @@ from worker.version import commit, version
 REGISTRY = CollectorRegistry(auto_describe=True)
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
-_WAITS = (0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 6 * 3600, 24 * 3600)
+WAITS = (0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 6 * 3600, 24 * 3600)
+"""Upper bounds of critical times in seconds; the last class is open. Samples in Postgres use the same."""
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 CONSUMED = Counter(
@@ -31,7 +34,7 @@ CRITICAL_TIME = Histogram(
     "pike_economic_critical_time_seconds",
     "Time from the first receipt of an event to its final outcome, waits and retries included.",
     ("event_type",),
-    buckets=_WAITS,
+    buckets=WAITS,
     registry=REGISTRY,
 )
 SENT = Counter(
@@ -82,9 +85,26 @@ CLAIM_BATCH = Histogram(
 COMMIT_BATCH = Histogram(
     "pike_economic_commit_batch_events", "Events finished in one commit.", buckets=_SIZES, registry=REGISTRY
 )
+BUDGET_LEFT = Gauge(
+    "pike_economic_budget_left_ratio",
+    "Share of e-conomic's budget left to the agreement that has least, of those called just now; 1 when none was.",
+    registry=REGISTRY,
+)
+STORE_UP = Gauge(
+    "pike_economic_store_up", "1 when Postgres answered this worker when it was last asked.", registry=REGISTRY
+)
 LOOP_LAG = Gauge(
     "pike_economic_loop_lag_seconds", "How late the event loop was in the last seconds, at worst.", registry=REGISTRY
 )
+
+
+# Looking a child up by its labels costs more than counting; label sets are small and closed, so all are kept.
+consumed = cache(CONSUMED.labels)
+process_duration = cache(PROCESS_DURATION.labels)
+critical_time = cache(CRITICAL_TIME.labels)
+sent = cache(SENT.labels)
+api_calls = cache(API_CALLS.labels)
+api_duration = cache(API_DURATION.labels)
 
 
 def answer_class(status: int | None) -> str:

@@ -49,9 +49,11 @@ class Redactor:
             return self.text(value)
         if isinstance(value, dict):
             return {name: self._clean(str(name), item) for name, item in value.items()}
-        if isinstance(value, list | tuple):
+        if isinstance(value, list | tuple | set | frozenset):
             return [self._clean("", item) for item in value]
-        return value
+        if value is None or isinstance(value, bool | int | float) or key == "exc_info":
+            return value
+        return self.text(str(value))  # whatever it is, it is printed as its text
 
 
 REDACTOR = Redactor()

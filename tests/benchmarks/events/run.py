@@ -30,7 +30,7 @@ from tests.benchmarks.events import peer_job
 from tests.benchmarks.results_file import Measured, keep
 from worker.bootstrap import make_broker, tools
 from worker.clock import SystemClock
-from worker.servers import provide
+from worker.servers import Servers, provide
 from worker.settings import load
 from worker.store import connections, migrate
 from worker.store.crypto import Vault
@@ -226,6 +226,17 @@ def arguments(options: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(options)
 
 
+def environment_of(servers: Servers, address: str) -> dict[str, str]:
+    """Return the worker's settings."""
+    return {
+        "PIKE_ECONOMIC_AMQP_URL": servers.amqp_url, "PIKE_ECONOMIC_DATABASE_URL": servers.database_url,
+        "PIKE_ECONOMIC_LEGACY_URL": address, "PIKE_ECONOMIC_OPENAPI_URL": address,
+        "PIKE_ECONOMIC_APP_SECRET_TOKEN": "bench-app-secret",
+        "PIKE_ECONOMIC_ENCRYPTION_KEYS": "bench:" + base64.b64encode(b"k" * 32).decode(),
+        "PIKE_ECONOMIC_PREFETCH_WORK": str(PREFETCH), "PIKE_ECONOMIC_LOG_LEVEL": "WARNING",
+    }  # fmt: skip
+
+
 TARGETS = {"faststream": 2.5, "celery": 2.5, "raw": 0.7}
 """What the worker should reach, as a multiple of each peer's events per second."""
 
@@ -234,13 +245,7 @@ def main(options: Sequence[str] = (), say: Callable[[str], None] = print) -> Non
     """Run, and keep the medians with their ratios."""
     args = arguments(options)
     with provide(announce=say, durable=True) as servers, api(args.latency) as address:
-        environment = {
-            "PIKE_ECONOMIC_AMQP_URL": servers.amqp_url, "PIKE_ECONOMIC_DATABASE_URL": servers.database_url,
-            "PIKE_ECONOMIC_LEGACY_URL": address, "PIKE_ECONOMIC_OPENAPI_URL": address,
-            "PIKE_ECONOMIC_APP_SECRET_TOKEN": "bench-app-secret",
-            "PIKE_ECONOMIC_ENCRYPTION_KEYS": "bench:" + base64.b64encode(b"k" * 32).decode(),
-            "PIKE_ECONOMIC_PREFETCH_WORK": str(PREFETCH), "PIKE_ECONOMIC_LOG_LEVEL": "WARNING",
-        }  # fmt: skip
+        environment = environment_of(servers, address)
         asyncio.run(prepare(environment, args.workspaces))
         chosen = [s for s in subjects(args.peers, environment) if not args.only or s.name in args.only.split(",")]
         results: dict[str, list[float]] = {subject.name: [] for subject in chosen}

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -349,7 +350,7 @@ def document(number: int, *, booked: bool, title: str = "T") -> PikeInvoice:
         "external_number": str(number), "document": "booked" if booked else "draft", "title": title,
         "status": InvoiceStatus.BOOKED if booked else InvoiceStatus.DRAFT, "customer_number": "7",
         "issue_date": date(2026, 11, 1), "currency": "DKK", "net_amount": 1, "vat_amount": 0, "gross_amount": 1,
-        "reference": f"Pike {INVOICE}", "lines": (PikeInvoiceLine(position=1, net_amount=1),), **series,
+        "reference": f"Pike {INVOICE}", "lines": (PikeInvoiceLine(position=1, net_amount=Decimal(1)),), **series,
     })  # fmt: skip
 
 

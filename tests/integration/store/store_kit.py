@@ -26,7 +26,7 @@ def customer(number: str, **fields: Any) -> PikeCustomer:
 
 def line(position: int, net: str, **fields: Any) -> PikeInvoiceLine:
     rate = PikeTaxRate(name="25 %", rate=Decimal(25), vat_code="U25")
-    return PikeInvoiceLine(**{"position": position, "net_amount": net, "tax_rate": rate, **fields})
+    return PikeInvoiceLine(**{"position": position, "net_amount": Decimal(net), "tax_rate": rate, **fields})
 
 
 def invoice(number: int, *, draft: bool = False, **fields: Any) -> PikeInvoice:

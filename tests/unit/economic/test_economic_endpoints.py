@@ -10,7 +10,6 @@ import pytest
 import structlog
 from economic_stub import Seen, Step, Stub, answer, page
 
-from schemas.customer import EconomicContact
 from schemas.problem import Cause
 from worker.economic.endpoints import EconomicApi
 from worker.errors import OutcomeUnknown, Refused, Unavailable
@@ -52,7 +51,6 @@ def served_by_offset(records: list[dict[str, Any]]) -> Callable[[Seen], Step]:
         ("customer_pages", "/legacy/customers", "customerNumber"),
         ("product_pages", "/legacy/products", "productNumber"),
         ("draft_pages", "/legacy/invoices/drafts", "draftInvoiceNumber"),
-        ("unpaid_pages", "/legacy/invoices/unpaid", "bookedInvoiceNumber"),
     ],
 )
 async def test_sweeps_are_sorted_by_number_and_resume_at_a_page(
@@ -184,11 +182,10 @@ async def test_lines_of_a_range_come_in_bulk_in_the_order_shown(stub: Stub, api:
     assert {number: len(lines) for number, lines in found.items()} == {10: 1, 11: 3, 12: 1}
     second = found[11][-1]
     assert (second.line_number, second.sort_key, second.description) == (2, 2, "second")
-    assert second.product is not None
-    assert second.product.product_number == "P-1"
+    assert second.product_number == "P-1"
     assert (second.vat_rate, second.vat_amount) == (Decimal(25), Decimal("0.375"))
     assert second.booked_account == 1010
-    assert found[10][0].product is None
+    assert found[10][0].product_number is None
 
 
 async def test_a_line_that_came_twice_counts_once_and_look_alikes_stay(stub: Stub, api: EconomicApi) -> None:
@@ -259,11 +256,12 @@ async def test_contacts_of_all_customers_carry_the_number_that_customers_refer_t
     stub.script = [answer({"items": items, "cursor": 49}), answer({"items": []})]
     pages = [found async for found in api.contact_pages(changed_since=SINCE)]
     assert [(found.number, found.cursor, found.is_last) for found in pages] == [(0, "49", False), (1, None, True)]
-    assert pages[0].items == (
-        EconomicContact(customer_number=128, customer_contact_number=2, name="A", email="a@x.dk"),
-        EconomicContact(customer_number=128, customer_contact_number=0, name="B", deleted=True),
-        EconomicContact(customer_number=129, customer_contact_number=0, name="C"),
-    )
+    found = [(c.customer_number, c.customer_contact_number, c.name, c.email, c.deleted) for c in pages[0].items]
+    assert found == [
+        (128, 2, "A", "a@x.dk", False),
+        (128, 0, "B", None, True),
+        (129, 0, "C", None, False),
+    ]
     assert stub.seen[0].path == "/openapi/customersapi/v3.1.0/Contacts"
     assert stub.seen[0].query == {"filter": "lastUpdated$gte:2026-11-01T10:00:00Z"}
     assert stub.seen[1].query["cursor"] == "49"

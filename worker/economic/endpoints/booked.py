@@ -7,7 +7,7 @@ from schemas.invoice import BookedTotals, EconomicBooked
 from schemas.problem import Cause
 from worker.economic import filters
 from worker.economic.cause_table import DRAFT_MAY_BE_BOOKED
-from worker.economic.endpoints.calls import PAGE_SIZE, Listing, or_none, parts
+from worker.economic.endpoints.calls import PAGE_SIZE, Enough, Listing, never, or_none, parts
 from worker.economic.endpoints.lines import BOOKED_LINES, LineCalls, LinesByNumber, within
 from worker.economic.keys import path_key
 from worker.economic.paging import Asked, Page
@@ -28,7 +28,12 @@ class BookedCalls(LineCalls):
     """Read and find booked invoices, and book drafts."""
 
     async def booked_pages(
-        self, *, after_number: int = 0, date_from: date | None = None, page_size: int = PAGE_SIZE
+        self,
+        *,
+        after_number: int = 0,
+        date_from: date | None = None,
+        page_size: int = PAGE_SIZE,
+        enough: Enough = never,
     ) -> AsyncGenerator[Page[EconomicBooked], None]:
         """Booked invoices above a number, without lines; resumable by the last number of a page.
 
@@ -40,27 +45,45 @@ class BookedCalls(LineCalls):
                 filters.more_than("bookedInvoiceNumber", after_number) if after_number else None,
                 filters.at_least("date", date_from) if date_from else None,
             )
-            page = await self._booked_page(expression, number, page_size)
+            page = await self._booked_page(BOOKED, expression, number, page_size)
+            after_number = _last_number(page, after_number)
+            yield page
+            if page.is_last or enough():
+                return
+            number += 1
+
+    async def _booked_page(
+        self, listing: Listing[EconomicBooked], expression: str | None, number: int, page_size: int
+    ) -> Page[EconomicBooked]:
+        query = {"pagesize": str(page_size), "skippages": "0", "sort": "bookedInvoiceNumber"}
+        if expression:
+            query["filter"] = expression
+        page = await self._page(listing, query, Asked(listing.name, 0, page_size, whole=False))
+        if page.total is None:
+            raise unavailable(f"{listing.name}: the answer does not say how many there are")
+        return Page(page.items, page.rejects, number, page.total, page.is_last, None, page.fetched_at)
+
+    async def unpaid_after(
+        self, after_number: int, *, page_size: int = PAGE_SIZE
+    ) -> AsyncGenerator[Page[EconomicBooked], None]:
+        """Booked invoices with a rest to pay above a number, in order, without lines; resumable by the last number."""
+        number = 0
+        while True:
+            expression = filters.more_than("bookedInvoiceNumber", after_number) if after_number else None
+            page = await self._booked_page(UNPAID, expression, number, page_size)
             after_number = _last_number(page, after_number)
             yield page
             if page.is_last:
                 return
             number += 1
 
-    async def _booked_page(self, expression: str | None, number: int, page_size: int) -> Page[EconomicBooked]:
-        query = {"pagesize": str(page_size), "skippages": "0", "sort": "bookedInvoiceNumber"}
-        if expression:
-            query["filter"] = expression
-        page = await self._page(BOOKED, query, Asked(BOOKED.name, 0, page_size, whole=False))
-        if page.total is None:
-            raise unavailable(f"{BOOKED.name}: the answer does not say how many there are")
-        return Page(page.items, page.rejects, number, page.total, page.is_last, None, page.fetched_at)
-
-    def unpaid_pages(
-        self, *, start_page: int = 0, page_size: int = PAGE_SIZE
-    ) -> AsyncGenerator[Page[EconomicBooked], None]:
-        """Booked invoices with a rest to pay, without lines; resumable by page."""
-        return self._pages(UNPAID, None, start_page, page_size)
+    async def booked_by_number(self, numbers: Sequence[int]) -> list[EconomicBooked]:
+        """Those of these booked invoices that exist, without lines, two hundred a call."""
+        wanted = set(numbers)
+        found: list[EconomicBooked] = []
+        for part in parts(list(dict.fromkeys(numbers))):
+            found += await self._all(BOOKED, filters.one_of("bookedInvoiceNumber", part), what="invoices by number")
+        return [invoice for invoice in found if invoice.number in wanted]
 
     async def booked_lines(self, first_number: int, last_number: int) -> LinesByNumber:
         """Lines of all booked invoices from one number to another, both included."""

@@ -1,5 +1,7 @@
 """How the calls are made: single documents, writes, pages by offset and by cursor, and short lists as a whole."""
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +23,9 @@ log = structlog.get_logger()
 
 T = TypeVar("T", bound=BaseModel)
 
+PAGES_AT_ONCE = 3
+"""Further pages of a long list that are asked for while one is being used."""
+
 PAGE_SIZE = 1000
 """Records of a legacy page; the service refuses more (E04810)."""
 
@@ -38,6 +43,14 @@ class Listing(Generic[T]):
     key: Callable[[T], object]
     name: str
     sort: str | None = None
+
+
+Enough = Callable[[], bool]
+
+
+def never() -> bool:
+    """Read a list to its end."""
+    return False
 
 
 class Calls:
@@ -85,13 +98,37 @@ class Calls:
         expression: str | None = None,
         start_page: int = 0,
         page_size: int = PAGE_SIZE,
+        enough: Enough = never,
     ) -> AsyncGenerator[Page[T], None]:
-        """Sweep a list by offset. Raises ``Unavailable`` for a page that does not say how much there is.
+        """Sweep a list by offset, some pages at once. Raises ``Unavailable`` for a page that does not say its total.
 
-        Whether all pages together hold ``Page.total`` records is for the caller to count.
+        Whether all pages together hold ``Page.total`` records is for the caller to count. After ``enough`` no further
+        page is asked for; those on their way are still yielded.
         """
-        async for page in self._each(listing, expression, start_page, page_size, listing.name, whole=False):
-            yield _counted(page, listing.name)
+
+        async def read(number: int) -> Page[T]:
+            query = _query(page_size, number, listing.sort, expression)
+            page = await self._page(listing, query, Asked(listing.name, number, page_size, whole=False))
+            return _counted(page, listing.name)
+
+        flying: deque[asyncio.Task[Page[T]]] = deque()
+        try:
+            number, page = start_page, await read(start_page)
+            while True:
+                while not enough() and len(flying) < PAGES_AT_ONCE:
+                    following = number + len(flying) + 1
+                    if following * page_size >= (page.total or 0):
+                        break
+                    flying.append(asyncio.create_task(read(following)))
+                yield page
+                if page.is_last or (enough() and not flying):
+                    return
+                number += 1
+                page = await (flying.popleft() if flying else read(number))
+        finally:
+            for task in flying:
+                task.cancel()
+            await asyncio.gather(*flying, return_exceptions=True)
 
     async def _all(self, listing: Listing[T], expression: str | None = None, *, what: str | None = None) -> list[T]:
         """Read a short list to its end. A record that cannot be read fails it: nothing may be decided on a part."""

@@ -4,10 +4,10 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 
 from schemas.base import EconomicIn
-from schemas.customer import EconomicContact, EconomicCustomer
+from schemas.customer import Contact, EconomicContact, EconomicCustomer, EconomicCustomerRow
 from worker.economic import filters
 from worker.economic.bulk import BulkContact
-from worker.economic.endpoints.calls import PAGE_SIZE, Calls, Listing, changed, or_none, parts
+from worker.economic.endpoints.calls import PAGE_SIZE, Calls, Enough, Listing, changed, never, or_none, parts
 from worker.economic.keys import path_key
 from worker.economic.paging import Page
 
@@ -27,6 +27,7 @@ class _LegacyContact(EconomicIn):
 
 
 CUSTOMERS = Listing("/customers", EconomicCustomer, lambda c: c.customer_number, "customers", "customerNumber")
+_ROWS = Listing("/customers", EconomicCustomerRow, lambda c: c.customer_number, "customers", "customerNumber")
 CONTACTS = Listing(f"{CUSTOMERS_API}/Contacts", BulkContact, lambda c: c.number, "contacts")
 
 
@@ -34,20 +35,25 @@ class CustomerCalls(Calls):
     """Read, search and create customers."""
 
     def customer_pages(
-        self, *, changed_since: datetime | None = None, start_page: int = 0, page_size: int = PAGE_SIZE
-    ) -> AsyncGenerator[Page[EconomicCustomer], None]:
+        self,
+        *,
+        changed_since: datetime | None = None,
+        start_page: int = 0,
+        page_size: int = PAGE_SIZE,
+        enough: Enough = never,
+    ) -> AsyncGenerator[Page[EconomicCustomerRow], None]:
         """All customers, or those changed since; resumable by page."""
-        return self._pages(CUSTOMERS, changed(changed_since), start_page, page_size)
+        return self._pages(_ROWS, changed(changed_since), start_page, page_size, enough)
 
     async def contact_pages(
         self, *, changed_since: datetime | None = None, cursor: str | None = None, expression: str | None = None
-    ) -> AsyncGenerator[Page[EconomicContact], None]:
+    ) -> AsyncGenerator[Page[BulkContact], None]:
         """Contacts of all customers, deleted ones included, a thousand a page; resumable by ``Page.cursor``."""
         number = 0
         expression = filters.both(expression, changed(changed_since))
         async for parsed, fetched_at in self._by_cursor(CONTACTS, expression, cursor):
             yield Page(
-                items=tuple(contact.to_contact() for contact in parsed.items),
+                items=parsed.items,
                 rejects=parsed.rejects,
                 number=number,
                 total=None,
@@ -57,10 +63,10 @@ class CustomerCalls(Calls):
             )
             number += 1
 
-    async def contacts_between(self, first: int, last: int) -> list[EconomicContact]:
+    async def contacts_between(self, first: int, last: int) -> list[Contact]:
         """Contacts of the customers with these numbers, both ends included. One that cannot be read is left out."""
         expression = filters.both(filters.at_least("customerNumber", first), filters.at_most("customerNumber", last))
-        found: list[EconomicContact] = []
+        found: list[Contact] = []
         async for page in self.contact_pages(expression=expression):
             found.extend(contact for contact in page.items if first <= contact.customer_number <= last)
         return found

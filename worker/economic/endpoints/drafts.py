@@ -5,7 +5,7 @@ from datetime import datetime
 
 from schemas.invoice import EconomicDraft
 from worker.economic import filters
-from worker.economic.endpoints.calls import PAGE_SIZE, Listing, changed, or_none, parts
+from worker.economic.endpoints.calls import PAGE_SIZE, Enough, Listing, changed, never, or_none, parts
 from worker.economic.endpoints.lines import DRAFT_LINES, LineCalls, LinesByNumber, within
 from worker.economic.keys import path_key
 from worker.economic.paging import Page
@@ -17,10 +17,15 @@ class DraftCalls(LineCalls):
     """Read, find and create drafts."""
 
     def draft_pages(
-        self, *, changed_since: datetime | None = None, start_page: int = 0, page_size: int = PAGE_SIZE
+        self,
+        *,
+        changed_since: datetime | None = None,
+        start_page: int = 0,
+        page_size: int = PAGE_SIZE,
+        enough: Enough = never,
     ) -> AsyncGenerator[Page[EconomicDraft], None]:
         """All drafts without lines, or those changed since (whole minutes: overlap a few); resumable by page."""
-        return self._pages(DRAFTS, changed(changed_since), start_page, page_size)
+        return self._pages(DRAFTS, changed(changed_since), start_page, page_size, enough)
 
     async def draft_lines_of(self, numbers: Sequence[int]) -> LinesByNumber:
         """Lines of these drafts, by draft number (the bulk list's own ids are other numbers)."""

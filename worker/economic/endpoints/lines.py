@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from schemas.invoice import EconomicLine
+from schemas.invoice import InvoiceLine
 from worker.economic.bulk import BulkLine
 from worker.economic.endpoints.calls import Calls, Listing
 from worker.economic.sentences import unavailable
 
-LinesByNumber = dict[int, tuple[EconomicLine, ...]]
+LinesByNumber = dict[int, tuple[InvoiceLine, ...]]
 """Lines by invoice number, in order. An invoice with a line that cannot be read is left out: its lines are unknown."""
 
 Q2C_API = "/q2capi/v5.3.0"
@@ -40,8 +40,8 @@ class LineCalls(Calls):
                     raise unavailable(f"{listing.name}: a line without an invoice: {reject.reason}")
                 unreadable.add(int(reject.external_number))
         return {
-            number: tuple(line.to_line() for line in sorted(_distinct(lines), key=lambda line: line.order))
-            for number, lines in found.items()
+            number: _in_order(_distinct(found_lines))
+            for number, found_lines in found.items()
             if number not in unreadable
         }
 
@@ -49,6 +49,10 @@ class LineCalls(Calls):
 def within(numbers: Sequence[int]) -> Callable[[int], bool]:
     """Return a test for being one of the numbers."""
     return set(numbers).__contains__
+
+
+def _in_order(lines: list[BulkLine]) -> tuple[BulkLine, ...]:
+    return tuple(sorted(lines, key=lambda line: line.order))
 
 
 def _distinct(lines: Iterable[BulkLine]) -> list[BulkLine]:

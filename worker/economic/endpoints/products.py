@@ -6,7 +6,7 @@ from datetime import datetime
 from schemas.problem import Cause
 from schemas.product import EconomicProduct
 from schemas.terms import GroupSalesAccount, ProductGroup, Unit
-from worker.economic.endpoints.calls import PAGE_SIZE, Calls, Listing, changed, or_none
+from worker.economic.endpoints.calls import PAGE_SIZE, Calls, Enough, Listing, changed, never, or_none
 from worker.economic.keys import path_key
 from worker.economic.paging import Page
 from worker.errors import refused
@@ -21,10 +21,15 @@ class ProductCalls(Calls):
     """Read products, their groups and units."""
 
     def product_pages(
-        self, *, changed_since: datetime | None = None, start_page: int = 0, page_size: int = PAGE_SIZE
+        self,
+        *,
+        changed_since: datetime | None = None,
+        start_page: int = 0,
+        page_size: int = PAGE_SIZE,
+        enough: Enough = never,
     ) -> AsyncGenerator[Page[EconomicProduct], None]:
         """All products, or those changed since (the service keeps whole minutes: overlap a few); resumable by page."""
-        return self._pages(PRODUCTS, changed(changed_since), start_page, page_size)
+        return self._pages(PRODUCTS, changed(changed_since), start_page, page_size, enough)
 
     async def get_product(self, number: str) -> EconomicProduct:
         """One product. Raises ``Refused`` (not found)."""

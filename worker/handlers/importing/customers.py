@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from schemas.customer import EconomicCustomer, LocalCustomer, PikeCustomer
+from schemas.customer import EconomicCustomerRow, LocalCustomer, PikeCustomer
 from worker.economic.endpoints import EconomicApi
 from worker.mapping import customer as customer_mapping
 from worker.mapping import matching
 from worker.run import Run, Work
-from worker.store import customers, records
+from worker.store import customers, matches, records
 from worker.store.records import Written
 
 
@@ -21,17 +21,34 @@ class Matcher:
 
     own: tuple[LocalCustomer, ...]
     values: frozenset[tuple[str, str]]
+    separate: frozenset[str] = frozenset()
+    """Numbers of which a person said that they are none of Pike's: they get a row of their own."""
+    ignored: frozenset[str] = frozenset()
+    """Numbers of which a person said that Pike does not want them."""
 
     @classmethod
     async def load(cls, run: Run) -> "Matcher":
-        """Read them."""
+        """Read them, and what people decided before."""
+        agreement = run.need_connection().agreement_number
         async with run.read() as connection:
             own = await customers.unlinked(connection, run.workspace_id)
-        return cls(tuple(own), frozenset(value for customer in own for value in _values(customer)))
+            decided = await matches.decided(connection, run.workspace_id, agreement)
+        return cls(
+            tuple(own),
+            frozenset(value for customer in own for value in _values(customer)),
+            separate=frozenset(number for number, state in decided.items() if state == "created"),
+            ignored=frozenset(number for number, state in decided.items() if state == "ignored"),
+        )
+
+    def wanted(self, found: Sequence[EconomicCustomerRow]) -> list[EconomicCustomerRow]:
+        """Leave out those that a person put on the ignore list."""
+        return [customer for customer in found if str(customer.customer_number) not in self.ignored]
 
     def may_fit(self, customer: PikeCustomer) -> bool:
         """Return whether one of Pike's customers shares a VAT number, e-mail address or name with it."""
-        return bool(self.own) and any(value in self.values for value in _values(customer))
+        if not self.own or customer.external_number in self.separate:
+            return False
+        return any(value in self.values for value in _values(customer))
 
 
 def _values(customer: PikeCustomer | LocalCustomer) -> Iterable[tuple[str, str]]:
@@ -55,9 +72,9 @@ class Prepared:
         return {c.external_number for c in self.customers} | {a.external_number for a in self.ambiguous}
 
 
-async def prepare(run: Run, matcher: Matcher, page: Sequence[EconomicCustomer]) -> Prepared:
+async def prepare(run: Run, matcher: Matcher, page: Sequence[EconomicCustomerRow]) -> Prepared:
     """Map a page; put off what may fit a customer of Pike's and is not linked yet."""
-    mapped = await _map(run.need_api(), page)
+    mapped = await _map(run.need_api(), matcher.wanted(page))
     fitting = [customer.external_number for customer in mapped if matcher.may_fit(customer)]
     if not fitting:
         return Prepared(mapped)
@@ -69,40 +86,44 @@ async def prepare(run: Run, matcher: Matcher, page: Sequence[EconomicCustomer]) 
     )
 
 
-async def decide(run: Run, matcher: Matcher, found: Sequence[EconomicCustomer], *, search: bool = False) -> Prepared:
+async def decide(run: Run, matcher: Matcher, found: Sequence[EconomicCustomerRow], *, search: bool = False) -> Prepared:
     """Match customers with Pike's: exactly one candidate on both sides is a link, several are for a person.
 
     ``search``: ``found`` is not all that may fit, so e-conomic is asked for others alike before anything is linked.
     """
     if not found:
         return Prepared([])
-    mapped = await _map(run.need_api(), found)
+    mapped = await _map(run.need_api(), matcher.wanted(found))
     fitting = [customer for customer in mapped if matcher.may_fit(customer)]
     rivals = await _rivals(run.need_api(), fitting) if search else []
     linked = await _linked(run, [customer.external_number for customer in [*fitting, *rivals]])
     unlinked = {c.external_number: c for c in [*fitting, *rivals] if c.external_number not in linked}
-    matches = matching.match_customers(list(unlinked.values()), matcher.own)
+    matched = matching.match_customers(list(unlinked.values()), matcher.own)
     mine = {customer.external_number for customer in mapped}
-    ambiguous = [match for match in matches.ambiguous if match.external_number in mine]
+    ambiguous = [match for match in matched.ambiguous if match.external_number in mine]
     waiting = {match.external_number for match in ambiguous}
     return Prepared(
         [customer for customer in mapped if customer.external_number not in waiting],
-        links={own: number for own, number in matches.links.items() if number in mine},
+        links={own: number for own, number in matched.links.items() if number in mine},
         ambiguous=ambiguous,
         rejects=[(match.external_number, _reason(match), "") for match in ambiguous],
     )
 
 
-async def write(work: Work, run: Run, prepared: Prepared, as_of: datetime, import_id: UUID | None) -> list[Written]:
+async def write(
+    work: Work, run: Run, prepared: Prepared, as_of: datetime, import_id: UUID | None, *, sparingly: bool = False
+) -> list[Written]:
     """Link, then write. A linked customer keeps its Pike id; e-conomic's fields overwrite Pike's (R16, R32)."""
     connection, workspace = work.connection, run.workspace_id
     agreement = run.need_connection().agreement_number
     await customers.link(connection, workspace, agreement, prepared.links)
-    await customers.save_ambiguous(
+    await matches.save_ambiguous(
         connection, workspace, agreement, import_id, [_as_row(match) for match in prepared.ambiguous]
     )
-    written = await records.upsert_customers(connection, workspace, agreement, prepared.customers, as_of)
-    await customers.settle_matches(
+    written = await records.upsert_customers(
+        connection, workspace, agreement, prepared.customers, as_of, sparingly=sparingly
+    )
+    await matches.settle(
         connection,
         workspace,
         agreement,
@@ -112,7 +133,7 @@ async def write(work: Work, run: Run, prepared: Prepared, as_of: datetime, impor
     return written
 
 
-async def _map(api: EconomicApi, page: Sequence[EconomicCustomer]) -> list[PikeCustomer]:
+async def _map(api: EconomicApi, page: Sequence[EconomicCustomerRow]) -> list[PikeCustomer]:
     contacts: dict[int, list[Any]] = {}
     if page:
         numbers = [customer.customer_number for customer in page]
@@ -129,7 +150,7 @@ async def _linked(run: Run, numbers: Sequence[str]) -> set[str]:
 
 
 async def _rivals(api: EconomicApi, fitting: Sequence[PikeCustomer]) -> list[PikeCustomer]:
-    found: dict[int, EconomicCustomer] = {}
+    found: dict[int, EconomicCustomerRow] = {}
     for customer in fitting:
         for key in (
             {"vat_number": customer.vat_number},

@@ -10,7 +10,8 @@ from worker import failpoints
 from worker.errors import NotYet, Refused, refused
 from worker.handlers.importing.closing import close_import
 from worker.handlers.importing.progress import CLOSING, ENTITY_OF, Progress, import_ids_of
-from worker.handlers.importing.stages import STAGE_STEPS, PageWrite, Sweep, incomplete
+from worker.handlers.importing.stages import STAGE_STEPS
+from worker.handlers.importing.sweep import PageWrite, Sweep, incomplete
 from worker.run import Run, Work, root_of
 from worker.store import imports
 from worker.store.imports import ImportRow
@@ -24,13 +25,6 @@ MAX_RESTARTS = 3
 async def start_import(event: Envelope[Any], run: Run) -> None:
     """``pike.import.requested``: begin, or go on when this request was begun before a crash."""
     data: ImportRequested = event.data
-    if data.dry_run:
-        raise refused(
-            Cause.IMPORT_INCOMPLETE,
-            "A preview of an import is not available yet.",
-            "Start the import without preview; deactivated products can be activated again in Pike.",
-            fields=["dry_run"],
-        )
     row = await _begin(event, data, run)
     failpoints.hit("import.begun")
     if row.state != "running":
@@ -94,7 +88,7 @@ async def _start(event: Envelope[Any], data: ImportRequested, run: Run, work: Wo
             },
         )
         if started:
-            work.emit(ImportStarted(import_id=event.id, entities=data.entities, mode=data.mode))
+            work.emit(ImportStarted(import_id=event.id, entities=data.entities, mode=data.mode, dry_run=data.dry_run))
             return await imports.find_by_event(work.connection, run.workspace_id, event.id, event.source)
     return None
 
@@ -111,21 +105,27 @@ async def _slice(row: ImportRow, run: Run) -> None:
         raise _other_agreement(row.agreement_number, run.need_connection().agreement_number)
     sweep = Sweep(run, Progress.of(row))
     progress = sweep.progress
+    if not progress.stage:
+        async with run.read() as connection:
+            progress.begin(await imports.since_last(connection, *sweep.scope))
     started = reported = run.clock.monotonic()
     while progress.stage != CLOSING:
+        ended = False
         async with aclosing(STAGE_STEPS[progress.stage](sweep)) as pages:
             async for page in pages:
                 failpoints.hit("import.page_read")
                 now = run.clock.monotonic()
                 report = page.last or now - reported >= PROGRESS_EVERY_S
                 reported = now if report else reported
-                if await _commit(page, progress, run, report):
+                if await _commit(page, sweep, report):
                     await _cancel(row, progress, run)
                     return
-                if now - started >= run.slice_s:
-                    async with run.finish("continued") as work:
-                        work.send_on(ImportContinue(import_id=row.event_id))
-                    return
+                ended = page.last
+                sweep.slice_over = now - started >= run.slice_s
+        if sweep.slice_over or not ended:
+            async with run.finish("continued") as work:
+                work.send_on(ImportContinue(import_id=row.event_id))
+            return
     failpoints.hit("import.closing")
     await close_import(sweep)
 
@@ -138,15 +138,22 @@ def _other_agreement(begun: int, now: int) -> Refused:
     )
 
 
-async def _commit(page: PageWrite, progress: Progress, run: Run, report: bool) -> bool:
+async def _commit(page: PageWrite, sweep: Sweep, report: bool) -> bool:
     """Write a page and move the cursor in one commit. Returns whether somebody asked to cancel."""
+    progress = sweep.progress
     stage = progress.stage
-    async with run.checkpoint() as work:
-        await page.write(work)
+    async with sweep.run.checkpoint() as work:
+        await page.met(work)
+        if sweep.rehearsal:
+            async with work.rehearsal() as rehearsed:
+                await page.write(rehearsed)
+        else:
+            await page.write(work)
+        await sweep.settle(work)
         if page.last:
             await _stage_done(progress, work)
         if report:
-            work.emit(_progressed(progress, progress.row.event_id, stage), ephemeral=True)
+            work.emit(_progressed(sweep, stage), ephemeral=True)
         cancelled = await imports.advance(work.connection, progress.row.id, progress.cursor, progress.counts)
     failpoints.hit("import.page_committed")
     return cancelled
@@ -160,19 +167,23 @@ async def _stage_done(progress: Progress, work: Work) -> None:
     if progress.restarts >= MAX_RESTARTS:
         raise incomplete(progress.stage, progress.seen.get(progress.stage, 0), progress.totals.get(progress.stage))
     await imports.forget_rejects(work.connection, progress.row.id, progress.stage)
+    await imports.forget_pages(work.connection, progress.row.id, progress.stage)
     progress.restart_stage()
 
 
-def _progressed(progress: Progress, import_id: str, stage: str) -> ImportProgressed:
+def _progressed(sweep: Sweep, stage: str) -> ImportProgressed:
+    progress, usage = sweep.progress, sweep.api.usage
     entity = ENTITY_OF[stage]
-    stages = [name for name, owner in ENTITY_OF.items() if owner == entity]
+    stages = progress.counted_stages(entity)
     totals = [progress.totals.get(name) for name in stages]
     known = [total for total in totals if total is not None]
     return ImportProgressed(
-        import_id=import_id,
+        import_id=progress.row.event_id,
         entity=entity,
         done=sum(progress.seen.get(name, 0) for name in stages),
         total=sum(known) if len(known) == len(stages) else None,
+        pages=sum(progress.pages.get(name, 0) for name in stages),
+        budget_left=None if usage.limit is None or usage.used is None else max(usage.limit - usage.used, 0),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -15,21 +15,47 @@ from worker.store.records import Written
 Entity = Literal["products", "customers", "invoices"]
 
 STAGES: Mapping[str, tuple[str, ...]] = {
+    "products": ("products", "late_products"),
+    "customers": ("customers", "late_customers"),
+    "invoices": ("drafts", "booked", "late_drafts"),
+}
+"""Entity → the sweeps it takes. Their order below is fixed: invoices point at customers and products.
+
+The late ones read what changed while a list of several pages was being read: people go on working meanwhile.
+"""
+
+STAGES_OF_CHANGES: Mapping[str, tuple[str, ...]] = {
     "products": ("products",),
     "customers": ("customers",),
-    "invoices": ("drafts", "booked"),
+    "invoices": ("drafts", "booked", "missed", "unpaid"),
 }
-"""Entity → the sweeps it takes. Their order below is fixed: invoices point at customers and products."""
+"""The same for an import of what changed since the one before."""
 
 ENTITY_OF: Mapping[str, Entity] = {
     "products": "products",
     "customers": "customers",
     "drafts": "invoices",
     "booked": "invoices",
+    "missed": "invoices",
+    "unpaid": "invoices",
+    "late_products": "products",
+    "late_customers": "customers",
+    "late_drafts": "invoices",
 }
 
-_ORDER = ("products", "customers", "drafts", "booked")
+_LATE = "late_"
+_ORDER = (
+    "products", "customers", "drafts", "booked", "missed", "unpaid", "late_products", "late_customers", "late_drafts",
+)  # fmt: skip
+_COUNTED = ("products", "customers", "drafts", "booked")
+"""Stages that read a list from end to end and can say whether they met all of it."""
 CLOSING = "closing"
+
+LATE_OVERLAP = timedelta(minutes=2)
+"""The same for what changed while the import itself was reading."""
+
+OVERLAP = timedelta(minutes=10)
+"""Changes are asked for from this much earlier on: e-conomic keeps whole minutes, and clocks differ."""
 
 
 def import_ids_of(workspace_id: str, source: str, event_id: str) -> list[UUID]:
@@ -55,6 +81,8 @@ class Progress:
 
     row: ImportRow
     stage: str
+    base: dict[str, str] = field(default_factory=dict)
+    """Per entity of which only changes are read: since when. An entity that is not here is swept as a whole."""
     position: int = 0
     """Within a stage: the next page, or for booked invoices the last number that is in."""
     swept: bool = False
@@ -71,6 +99,8 @@ class Progress:
     remarks: list[str] = field(default_factory=list)
     put_off: list[int] = field(default_factory=list)
     """Customers that fit one of Pike's own and are decided when all have been seen."""
+    ambiguous: list[dict[str, Any]] = field(default_factory=list)
+    """In a preview: customers that fit several of Pike's, as the answer lists them."""
     sums: dict[str, list[str]] = field(default_factory=dict)
     """Per document, currency and year: count, net, VAT, gross as e-conomic's documents state them."""
     base_net: str = "0"
@@ -82,7 +112,8 @@ class Progress:
         cursor = row.cursor
         return cls(
             row=row,
-            stage=cursor.get("stage") or _first(row.entities),
+            stage=cursor.get("stage") or "",
+            base=dict(cursor.get("base", {})),
             position=int(cursor.get("position", 0)),
             swept=bool(cursor.get("swept", False)),
             pages=dict(cursor.get("pages", {})),
@@ -94,6 +125,7 @@ class Progress:
             counts={name: dict(counts) for name, counts in row.counts.items()},
             remarks=list(cursor.get("remarks", ())),
             put_off=list(cursor.get("put_off", ())),
+            ambiguous=list(cursor.get("ambiguous", ())),
             sums=dict(cursor.get("sums", {})),
             base_net=cursor.get("base_net", "0"),
         )
@@ -103,6 +135,7 @@ class Progress:
         """What has to be stored to go on from here."""
         return {
             "stage": self.stage,
+            "base": self.base,
             "position": self.position,
             "swept": self.swept,
             "pages": self.pages,
@@ -113,9 +146,34 @@ class Progress:
             "totals": self.totals,
             "remarks": self.remarks,
             "put_off": self.put_off,
+            "ambiguous": self.ambiguous,
             "sums": self.sums,
             "base_net": self.base_net,
         }
+
+    def begin(self, since: Mapping[str, datetime]) -> None:
+        """Go to the first stage. ``since``: per entity, when the last import of it was begun; unused in a full one."""
+        if self.row.mode == "changes":
+            self.base = {e: (since[e] - OVERLAP).isoformat() for e in self.row.entities if e in since}
+        self.stage = self._stages()[0]
+
+    @property
+    def changed_since(self) -> datetime | None:
+        """From when on the current stage reads changes; ``None`` when it reads everything."""
+        if self.late:
+            return self.since_when(self.stage.removeprefix(_LATE)) - LATE_OVERLAP
+        base = self.base.get(self.entity)
+        return datetime.fromisoformat(base) if base else None
+
+    @property
+    def late(self) -> bool:
+        """Whether the current stage reads what changed while the one before it was read."""
+        return self.stage.startswith(_LATE)
+
+    @property
+    def looks_for_gone(self) -> bool:
+        """Whether the current stage meets everything there is, so that what it does not meet is gone."""
+        return self.changed_since is None and self.stage != "booked"
 
     @property
     def entity(self) -> Entity:
@@ -126,11 +184,15 @@ class Progress:
         """Return whether this kind was asked for."""
         return entity in self.row.entities
 
+    def swept_all(self, entity: str) -> bool:
+        """Return whether this import reads all records of a kind."""
+        return self.wants(entity) and entity not in self.base
+
     def next_stage(self) -> None:
         """Go on to the next sweep, or to the closing step after the last."""
-        stages = _stages(self.row.entities)
-        index = stages.index(self.stage)
-        self.stage = stages[index + 1] if index + 1 < len(stages) else CLOSING
+        stages = self._stages()
+        following = (stage for stage in stages[stages.index(self.stage) + 1 :] if not self._superfluous(stage))
+        self.stage = next(following, CLOSING)
         self.position = 0
         self.swept = False
 
@@ -160,12 +222,15 @@ class Progress:
         """Return when the oldest page of a finished stage was asked for."""
         return datetime.fromisoformat(self.since[stage])
 
-    def count(self, written: Iterable[Written], rejected: int = 0) -> None:
-        """Add what a page did to the counts of the stage's entity."""
+    def count(self, written: Iterable[Written], read: int, rejected: int = 0) -> None:
+        """Add what a page of ``read`` usable records did to the counts of the stage's entity."""
         counts = self._of(self.entity)
         for record in written:
-            kind = "created" if record.created else "updated" if record.changes else "unchanged"
-            counts[kind] += 1
+            if record.touched:
+                counts["created" if record.created else "updated"] += 1
+                read -= 1
+        if not self.late:  # these were counted before
+            counts["unchanged"] += read
         counts["rejected"] += rejected
 
     def state_sums(self, documents: Iterable[EconomicInvoice]) -> None:
@@ -203,14 +268,25 @@ class Progress:
             for entity in self.row.entities
         }
 
+    def counted_stages(self, entity: str) -> list[str]:
+        """Return the stages of an entity that read a list from end to end."""
+        return [stage for stage in self._stages() if ENTITY_OF[stage] == entity and stage in _COUNTED]
+
+    def listed(self) -> list[str]:
+        """Return the stages that met a list whose length e-conomic stated."""
+        return [stage for stage in self.totals if stage in _COUNTED]
+
+    def _superfluous(self, stage: str) -> bool:
+        """Return whether a late stage has nothing to catch up with: a list of one page is a snapshot."""
+        return stage.startswith(_LATE) and self.pages.get(stage.removeprefix(_LATE), 0) <= 1
+
     def _of(self, entity: str) -> dict[str, int]:
         return self.counts.setdefault(entity, dict.fromkeys(EntityCounts.model_fields, 0))
 
-
-def _stages(entities: Iterable[str]) -> list[str]:
-    wanted = {stage for entity in entities for stage in STAGES[entity]}
-    return [stage for stage in _ORDER if stage in wanted]
-
-
-def _first(entities: Iterable[str]) -> str:
-    return _stages(entities)[0]
+    def _stages(self) -> list[str]:
+        wanted = {
+            stage
+            for entity in self.row.entities
+            for stage in (STAGES_OF_CHANGES if entity in self.base else STAGES)[entity]
+        }
+        return [stage for stage in _ORDER if stage in wanted]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from worker.economic.endpoints import EconomicApi
 from worker.errors import Refused
-from worker.handlers.importing.stages import Sweep
+from worker.handlers.importing.sweep import Sweep
 from worker.store import imports, records
 
 Kind = Literal["products", "customers", "drafts"]
@@ -25,7 +25,8 @@ async def find_gone(sweep: Sweep, kind: Kind) -> list[str]:
     """
     progress = sweep.progress
     async with sweep.run.read() as connection:
-        missing = await records.unmet(connection, kind, sweep.workspace_id, sweep.agreement, progress.since_when(kind))
+        scope = (sweep.workspace_id, sweep.agreement)
+        missing = await records.unmet(connection, kind, scope, progress.since_when(kind), progress.row.id)
         rejected = await imports.rejected_numbers(connection, progress.row.id, kind)
     if missing and not all(_usable(number, kind) for number in rejected):
         progress.remarks.append(
