@@ -35,12 +35,16 @@ def cli() -> None:
 
 
 @cli.command()
+@click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="So many on this machine.")
 @command
-async def run() -> int | None:
-    """Run the worker; more copies share the load."""
+async def run(processes: int) -> int | None:
+    """Run the worker; more copies share the load.
+
+    With --processes one that ends is replaced; HTTP ports count up from PIKE_ECONOMIC_HTTP_PORT.
+    """
     from worker.cli import running
 
-    return await running.run()
+    return await running.run(processes)
 
 
 @cli.command()

@@ -11,9 +11,13 @@ from worker.ops.app import serving
 from worker.store import migrate as migrations
 
 
-async def run() -> int:
-    """Run a worker until SIGTERM or SIGINT."""
+async def run(processes: int = 1) -> int:
+    """Run a worker, or several of them, until SIGTERM or SIGINT."""
     settings = with_settings()
+    if processes > 1:
+        from worker.cli.supervising import supervise
+
+        return await supervise(processes, settings)
     async with worker(settings) as made:
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGTERM, signal.SIGINT):
