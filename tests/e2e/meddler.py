@@ -86,3 +86,15 @@ class Meddler:
         for change in changes:
             change(document, query)
         return json.dumps(document, default=float).encode()
+
+
+def once_on_page(page: int, act: Callable[[], object]) -> Callable[[str], None]:
+    """Act just before that page is read, the first time only."""
+    done: list[bool] = []
+
+    def before(query: str) -> None:
+        if f"skippages={page}" in query and not done:
+            done.append(True)
+            act()
+
+    return before

@@ -1,13 +1,12 @@
 """Broken records, broken pages, lists that lie: counted and kept with the reason, or a clear failure; never worse."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from e2e_kit import SmallPages
 from harness import WORKSPACE, Harness
-from meddler import Meddler
+from meddler import Meddler, once_on_page
 
 from worker.sandbox import Agreement, Sandbox
 
@@ -187,18 +186,6 @@ async def test_a_shorter_page_than_announced_fails_the_import(
     failed = await meddled.import_all("products")
     assert failed.type == "economic.import.failed"
     assert await numbers(meddled, "products", "active") == live
-
-
-def once_on_page(page: int, act: Callable[[], object]) -> Callable[[str], None]:
-    """Act just before that page is read, the first time only."""
-    done: list[bool] = []
-
-    def before(query: str) -> None:
-        if f"skippages={page}" in query and not done:
-            done.append(True)
-            act()
-
-    return before
 
 
 @pytest.mark.requirement("R11")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from e2e_kit import Launch, SmallPages
 from harness import WORKSPACE, Harness
+from meddler import Meddler, once_on_page
 
 from worker.sandbox import Agreement, Sandbox
 
@@ -86,6 +87,24 @@ async def test_a_preview_in_many_slices_is_the_same(
         done = await preview(running)
         assert done.data.counts["invoices"].created == len(agreement.drafts) + len(agreement.booked)
         assert await running.value("select count(*) from pike.invoices") == 0
+
+
+async def test_a_preview_counts_once_what_changes_while_it_reads(
+    meddled: Harness, meddler: Meddler, small_pages: SmallPages, agreement: Agreement
+) -> None:
+    """What changed meanwhile is read again at the end, and after a deletion the whole list is."""
+    small_pages(5)
+
+    def meddle() -> None:
+        agreement.remove_customer(1)
+        agreement.rename_customer(2, "Omdøbt Undervejs")
+
+    meddler.before("/customers$", once_on_page(1, meddle))
+    done = await preview(meddled, "customers")
+    assert done.data.counts["customers"].created == len(agreement.customers)
+    assert done.data.counts["customers"].unchanged == 0
+    shown = [example.external_number for example in done.data.examples]
+    assert len(shown) == len(set(shown)) == len(agreement.customers)
 
 
 async def test_the_import_does_what_the_preview_said_and_says_where_it_did_not(

@@ -146,7 +146,8 @@ def seed_drafts(agreement: Agreement, size: SeedSize, source: random.Random, tod
         day = today - timedelta(days=index % 5)
         empty = index > 0 and index == size.drafts - 1
         lines = [] if empty else _lines(agreement, source, size.lines_per_invoice, index, recipient, credit=False)
-        stamp = datetime.combine(day, time(8 + index % 9, source.randrange(60)), UTC)
+        # The day before: whatever the hour, nothing here was changed after "now".
+        stamp = datetime.combine(day - timedelta(days=1), time(8 + index % 9, source.randrange(60)), UTC)
         draft = Draft(
             size.invoices + index + 1,
             day,

@@ -19,16 +19,36 @@ class Previewed:
     changes: list[dict[str, Any]]
 
 
-async def add(connection: Connection, import_id: UUID, rows: Sequence[Previewed]) -> None:
-    """Keep what a page would do."""
+async def add(connection: Connection, import_id: UUID, list_: str, rows: Sequence[Previewed]) -> None:
+    """Keep what a page of a list would do. A record met again, as it is by now, takes its own place."""
     if rows:
         await connection.execute(
-            """insert into economic.import_preview (import_id, entity, action, record_id, external_number, changes)
-               select $1, t.* from jsonb_to_recordset($2)
-                    as t(entity text, action text, record_id uuid, external_number text, changes jsonb)""",
+            """insert into economic.import_preview as known
+                    (import_id, list, entity, action, record_id, external_number, changes)
+               select distinct on (t.entity, coalesce(t.record_id::text, t.external_number, ''))
+                      $1, $2, t.* from jsonb_to_recordset($3)
+                    as t(entity text, action text, record_id uuid, external_number text, changes jsonb)
+               on conflict (import_id, list, entity, (coalesce(record_id::text, external_number, '')))
+               do update set action = excluded.action, changes = excluded.changes""",
             import_id,
+            list_,
             [asdict(row) for row in rows],
         )
+
+
+async def forget(connection: Connection, import_id: UUID, list_: str) -> None:
+    """Drop what was foreseen of a list that is swept again."""
+    await connection.execute("delete from economic.import_preview where import_id = $1 and list = $2", import_id, list_)
+
+
+async def count(connection: Connection, import_id: UUID) -> list[tuple[str, str, str, int]]:
+    """Return list, entity, action and how many records of it a preview found."""
+    rows = await connection.fetch(
+        """select list, entity, action, count(*) as found from economic.import_preview
+           where import_id = $1 group by list, entity, action""",
+        import_id,
+    )
+    return [(row["list"], row["entity"], row["action"], row["found"]) for row in rows]
 
 
 async def find(

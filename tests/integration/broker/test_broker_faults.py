@@ -112,7 +112,7 @@ async def test_a_silent_broker_means_an_unconfirmed_publish_in_time(bench: Workb
 
 
 async def test_while_the_broker_takes_no_publishes_acks_go_on_and_what_is_put_away_is_not_lost(
-    bench: Workbench, proxy: TcpProxy, ready_in: CountReady, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, proxy: TcpProxy, topology: Topology, ready_in: CountReady, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A memory or disk alarm stops publishing connections only."""
     monkeypatch.setattr("worker.broker.handling.PUBLISH_TIMEOUT_S", 0.2)
@@ -134,8 +134,10 @@ async def test_while_the_broker_takes_no_publishes_acks_go_on_and_what_is_put_aw
     assert broker.in_work == 1
     proxy.thaw()
     await until(lambda: broker.in_work == 0 and recorder.bodies.count(b"wait") > 1, "the copy")
-    await broker.stop(drain_s=2)
-    assert await ready_in(LANE_QUEUES[Lane.WORK]) == 0
+    # A confirm that came too late makes a second copy: it is consumed like the first, while somebody listens.
+    async with asyncio.timeout(15):
+        while await ready_in(LANE_QUEUES[Lane.WORK]) + await ready_in(topology.rungs[0].name) + broker.in_work:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 async def test_a_half_open_connection_is_found_by_the_heartbeat(bench: Workbench, proxy: TcpProxy) -> None:

@@ -63,6 +63,7 @@ async def _end_preview(sweep: Sweep, gone: Mapping[Kind, Sequence[str]]) -> None
         async with work.rehearsal() as rehearsed:
             await _deactivate(sweep, rehearsed, gone)
         await sweep.settle(work)
+        progress.count_foreseen(await previews.count(work.connection, progress.row.id))
         await imports.end(work.connection, progress.row.id, "completed", counts=progress.counts)
         work.emit(
             ImportPreviewed(

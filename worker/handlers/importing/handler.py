@@ -13,7 +13,7 @@ from worker.handlers.importing.progress import CLOSING, ENTITY_OF, Progress, imp
 from worker.handlers.importing.stages import STAGE_STEPS
 from worker.handlers.importing.sweep import PageWrite, Sweep, incomplete
 from worker.run import Run, Work, root_of
-from worker.store import imports
+from worker.store import imports, previews
 from worker.store.imports import ImportRow
 
 PROGRESS_EVERY_S = 1.0
@@ -168,6 +168,7 @@ async def _stage_done(progress: Progress, work: Work) -> None:
         raise incomplete(progress.stage, progress.seen.get(progress.stage, 0), progress.totals.get(progress.stage))
     await imports.forget_rejects(work.connection, progress.row.id, progress.stage)
     await imports.forget_pages(work.connection, progress.row.id, progress.stage)
+    await previews.forget(work.connection, progress.row.id, progress.list_name)
     progress.restart_stage()
 
 

@@ -49,6 +49,8 @@ _ORDER = (
 )  # fmt: skip
 _COUNTED = ("products", "customers", "drafts", "booked")
 """Stages that read a list from end to end and can say whether they met all of it."""
+_PARTS_OF_BOOKED = ("missed", "unpaid")
+_FORESEEN = {"create": "created", "change": "updated"}
 CLOSING = "closing"
 
 LATE_OVERLAP = timedelta(minutes=2)
@@ -161,7 +163,7 @@ class Progress:
     def changed_since(self) -> datetime | None:
         """From when on the current stage reads changes; ``None`` when it reads everything."""
         if self.late:
-            return self.since_when(self.stage.removeprefix(_LATE)) - LATE_OVERLAP
+            return self.since_when(self.list_name) - LATE_OVERLAP
         base = self.base.get(self.entity)
         return datetime.fromisoformat(base) if base else None
 
@@ -188,6 +190,11 @@ class Progress:
         """Return whether this import reads all records of a kind."""
         return self.wants(entity) and entity not in self.base
 
+    @property
+    def list_name(self) -> str:
+        """The list that the current stage reads, as a whole or in part: a number is unique within it."""
+        return "booked" if self.stage in _PARTS_OF_BOOKED else self.stage.removeprefix(_LATE)
+
     def next_stage(self) -> None:
         """Go on to the next sweep, or to the closing step after the last."""
         stages = self._stages()
@@ -199,6 +206,8 @@ class Progress:
     def restart_stage(self) -> None:
         """Sweep this stage again from its first page; what the first sweep wrote is met again, unchanged."""
         counts = self._of(self.entity)
+        if self.row.dry_run:
+            counts["created"] = counts["updated"] = 0
         counts["unchanged"] = -counts["created"] - counts["updated"]
         counts["rejected"] = 0
         for by_stage in (self.pages, self.since, self.seen, self.totals):
@@ -246,6 +255,18 @@ class Progress:
             ]
             if booked and document.net_amount_in_base_currency is not None:
                 self.base_net = str(Decimal(self.base_net) + document.net_amount_in_base_currency)
+
+    def count_foreseen(self, found: Iterable[tuple[str, str, str, int]]) -> None:
+        """Set what a preview would create and change from its rows (list, entity, action, how many).
+
+        A record that it met twice was counted twice on the way, because nothing of it was written.
+        """
+        for counts in self.counts.values():
+            counts["created"] = counts["updated"] = 0
+        for list_, entity, action, count in found:
+            kind = ENTITY_OF.get(list_)
+            if kind == f"{entity}s" and action in _FORESEEN:
+                self._of(kind)[_FORESEEN[action]] += count
 
     def deactivated(self, entity: Entity, count: int) -> None:
         """Add records that this import deactivated."""

@@ -129,7 +129,7 @@ class Sweep:
         if self.rehearsal:
             room = MAX_AMBIGUOUS - len(self.progress.ambiguous)
             self.progress.ambiguous += [as_listed(match) for match in recorded.ambiguous[:room]]
-            await previews.add(work.connection, import_id, previewed(recorded))
+            await previews.add(work.connection, import_id, self.progress.list_name, previewed(recorded))
             return
         for entity in ("product", "customer", "invoice"):
             written = [record for kind, record in recorded.written if kind == entity]
