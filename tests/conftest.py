@@ -4,6 +4,7 @@ The environment variables PIKE_ECONOMIC_TEST_AMQP_URL and PIKE_ECONOMIC_TEST_DAT
 instead of private ones.
 """
 
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -13,6 +14,12 @@ from support import Databases, SharedVhost, Vhosts, corners
 from worker.servers import Servers, ServersUnavailable, provide
 
 _STARTED: pytest.StashKey[Servers] = pytest.StashKey()
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C as a terminal gives it: what a script starts in the background ignores it, and so do its children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
