@@ -4,13 +4,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from worker.servers.install import install
+from worker.servers.install import install_missing
 
 
 def find_promtool() -> str:
     """Return promtool's path. Raises ``ServersUnavailable`` with what to type when it cannot be installed."""
-    if shutil.which("promtool") is None:
-        install(["prometheus"], print)
+    install_missing(lambda: [] if shutil.which("promtool") else ["prometheus"], print)
     found = shutil.which("promtool")
     assert found, "the package prometheus has no promtool"
     return found

@@ -16,7 +16,8 @@ from events.codec import decode
 from worker.broker.topology import DEAD_QUEUE, LANE_QUEUES
 from worker.sandbox import Sandbox
 from worker.servers import PrivateRabbitMQ
-from worker.servers.install import install
+from worker.servers.install import install_missing
+from worker.servers.provide import missing_packages
 
 REFRESH, REFRESHED = "pike.refresh.requested", "economic.refresh.completed"
 
@@ -24,8 +25,7 @@ REFRESH, REFRESHED = "pike.refresh.requested", "economic.refresh.completed"
 @pytest.fixture(scope="module")
 def node() -> Iterator[PrivateRabbitMQ]:
     """A node of this module's own: nobody else's connections suffer."""
-    if not PrivateRabbitMQ.installed():
-        install(["rabbitmq-server"], print)
+    install_missing(lambda: missing_packages(postgres=False), print)
     node = PrivateRabbitMQ()
     try:
         node.start()

@@ -1,5 +1,6 @@
 """Installing the Debian packages of both servers when they are missing, without leaving a system service behind."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -21,6 +22,18 @@ UNIT_FOLDER = Path("/lib/systemd/system")
 MARK = "PIKE_ECONOMIC_INSTALLS"
 
 
+def install_missing(missing: Callable[[], Sequence[str]], announce: Callable[[str], None]) -> None:
+    """Ask which packages are missing and install them, one process at a time.
+
+    Tests run side by side and all begin on a bare machine: the others wait here and then find everything in place,
+    never a package that is only half unpacked. Raises ``ServersUnavailable`` as ``install`` does.
+    """
+    with _one_at_a_time():
+        packages = missing()
+        if packages:
+            install(packages, announce)
+
+
 def install(packages: Sequence[str], announce: Callable[[str], None]) -> None:
     """Install packages as root; otherwise raise ``ServersUnavailable`` with the exact command to type."""
     if shutil.which("apt-get") is None:
@@ -35,6 +48,18 @@ def install(packages: Sequence[str], announce: Callable[[str], None]) -> None:
     with _no_service_starts():
         _apt_get("update", "-qq")
         _apt_get("install", "-y", "-qq", "--no-install-recommends", *packages)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    # A name for each user: what root made could not be opened by others
+    lock = Path(tempfile.gettempdir()) / f"pike-economic-install-{os.geteuid()}.lock"
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)  # gives the lock back; the file stays, others may be waiting for it
 
 
 @contextmanager

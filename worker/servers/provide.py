@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from worker.servers import docker
-from worker.servers.install import install
+from worker.servers.install import install_missing
 from worker.servers.postgres import PrivatePostgres
 from worker.servers.process import ServersUnavailable
 from worker.servers.rabbitmq import PrivateRabbitMQ
@@ -55,7 +55,7 @@ def provide(
         if contained is not None:
             yield Servers(amqp_url or contained[0], database_url or contained[1], "docker")
             return
-        _install_missing(needs_rabbitmq, needs_postgres, announce)
+        install_missing(lambda: missing_packages(needs_rabbitmq, needs_postgres), announce)
         announce(f"starting a private {names}")
         node = PrivateRabbitMQ() if needs_rabbitmq else None
         cluster = PrivatePostgres(durable=durable) if needs_postgres else None
@@ -85,14 +85,14 @@ def _contained(
         return None
 
 
-def _install_missing(rabbitmq: bool, postgres: bool, announce: Callable[[str], None]) -> None:
+def missing_packages(rabbitmq: bool = True, postgres: bool = True) -> list[str]:
+    """Return the Debian packages that are wanted and not installed."""
     missing = []
     if rabbitmq and not PrivateRabbitMQ.installed():
         missing.append("rabbitmq-server")
     if postgres and PrivatePostgres.binaries() is None:
         missing.append("postgresql")
-    if missing:
-        install(missing, announce)
+    return missing
 
 
 def _start(stack: ExitStack, node: PrivateRabbitMQ | None, cluster: PrivatePostgres | None) -> None:

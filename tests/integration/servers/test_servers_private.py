@@ -16,7 +16,8 @@ import pytest
 from support import eventually
 
 from worker.servers import PrivatePostgres, PrivateRabbitMQ, ServersUnavailable
-from worker.servers.install import install
+from worker.servers.install import install_missing
+from worker.servers.provide import missing_packages
 
 
 def processes_of(folder: str) -> list[str]:
@@ -60,11 +61,8 @@ def folders(parent: int) -> set[str]:
 @pytest.fixture(scope="module", autouse=True)
 def packages() -> None:
     """Install the packages if need be: where an engine serves the other tests, they may be missing."""
-    missing = [] if PrivateRabbitMQ.installed() else ["rabbitmq-server"]
-    missing += [] if PrivatePostgres.binaries() else ["postgresql"]
     try:
-        if missing:
-            install(missing, print)
+        install_missing(missing_packages, print)
     except ServersUnavailable as exc:
         pytest.skip(str(exc))
 

@@ -58,6 +58,26 @@ def test_the_lists_are_updated_first_and_no_service_starts_now(machine: Path) ->
     assert list((machine / "sbin").iterdir()) == []
 
 
+def test_processes_that_begin_together_install_once_and_the_others_wait(machine: Path) -> None:
+    """As test processes do on a bare machine: nobody goes on before the package is whole."""
+    put_command(
+        machine, "apt-get", f"[ $3 = update ] && exit; echo $3 >> {machine}/seen; sleep 0.3; : > {machine}/whole"
+    )
+    (machine / "bin" / "sleep").symlink_to("/bin/sleep")
+    script = (
+        "import os, sys; from pathlib import Path; from worker.servers import install\n"
+        "os.geteuid = lambda: 0; install.POLICY = Path(sys.argv[1]); install.UNIT_FOLDER = Path(sys.argv[2])\n"
+        "whole = Path(sys.argv[3]); install.tempfile.tempdir = str(whole.parent)\n"
+        "install.install_missing(lambda: [] if whole.exists() else ['postgresql'], print)\n"
+        "sys.exit(0 if whole.exists() else 3)"
+    )
+    arguments = [sys.executable, "-c", script, install.POLICY, install.UNIT_FOLDER, machine / "whole"]
+    together = [subprocess.Popen(arguments) for _ in range(4)]
+    assert [process.wait(30) for process in together] == [0, 0, 0, 0]
+    assert seen(machine) == ["install"]
+    assert list((machine / "sbin").iterdir()) == []
+
+
 def test_no_service_that_came_with_the_packages_starts_with_the_machine(machine: Path) -> None:
     (machine / "units" / "epmd.service").touch()  # somebody's, from before
     put_apt_get(machine, units="rabbitmq-server.service epmd.service")
