@@ -23,6 +23,7 @@ from worker.runtime.judge import Policy
 from worker.runtime.lifecycle import Worker
 from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
+from worker.runtime.schedule import Schedule
 from worker.settings import Settings
 from worker.store import migrate
 from worker.store.crypto import Vault
@@ -132,7 +133,8 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             slice_s=settings.import_slice_s,
         )
         pulse = Pulse(database, broker, dispatcher.tally, clock, budget.left)
-        yield Worker(broker, relay, dispatcher, Janitor(database, dispatcher.burial), pulse, clock)
+        schedule = Schedule(database, relay, clock, settings.sync_every_s)
+        yield Worker(broker, relay, dispatcher, Janitor(database, dispatcher.burial), pulse, schedule, clock)
 
 
 def make_front(settings: Settings, made: Worker) -> Front:

@@ -72,6 +72,7 @@ class Settings(BaseModel):
     max_attempts: int = Field(default=8, ge=1, le=100)
     tracing_url: str = ""
     import_slice_s: float = Field(default=20.0, gt=0)
+    sync_every_s: float = Field(default=900.0, ge=0)
 
     @model_validator(mode="after")
     def _ladder_climbs(self) -> Self:
