@@ -1,4 +1,4 @@
-"""Two workspaces with the same numbers and the same event ids go every way at once; nothing of one reaches the other."""
+"""Two workspaces with the same numbers and event ids go every way at once; nothing of one reaches the other."""
 
 import random
 from typing import Any
@@ -11,20 +11,23 @@ from isolation_kit import Tenant, act_together, mark_texts, told
 from worker.runtime.reconcile import reconcile
 
 # How each row is tied to a workspace. Tables that are not named here have the column workspace_id.
-_OF_WORKSPACE = {
-    "pike.invoice_lines": "select l.*, i.workspace_id from pike.invoice_lines l join pike.invoices i on i.id = l.invoice_id",
-    "economic.import_rejects": "select r.*, i.workspace_id from economic.import_rejects r join economic.imports i on i.id = r.import_id",
-    "economic.import_preview": "select r.*, i.workspace_id from economic.import_preview r join economic.imports i on i.id = r.import_id",
-    "economic.import_pages": "select r.*, i.workspace_id from economic.import_pages r join economic.imports i on i.id = r.import_id",
-    "economic.replay_letters": "select r.*, d.workspace_id from economic.replay_letters r join economic.dead_letters d on d.id = r.letter_id",
-    "economic.operator_audit": """select a.id, a.at, a.operator, a.action, a.reason, a.details,
-                                         convert_from(a.before, 'utf8') as before, convert_from(a.after, 'utf8') as after, d.workspace_id
-                                  from economic.operator_audit a join economic.dead_letters d on d.id = a.letter_id""",
-    "economic.effects": "select *, convert_from(body, 'utf8') as text from economic.effects",
-    "economic.dead_letters": "select *, convert_from(body, 'utf8') as text from economic.dead_letters",
-    "economic.inbox": "select *, convert_from(body, 'utf8') as text from economic.inbox",
-    "economic.outbox": "select *, convert_from(body, 'utf8') as text from economic.outbox",
+_CHILDREN = {
+    "pike.invoice_lines": ("invoice_id", "pike.invoices"),
+    "economic.import_rejects": ("import_id", "economic.imports"),
+    "economic.import_preview": ("import_id", "economic.imports"),
+    "economic.import_pages": ("import_id", "economic.imports"),
+    "economic.replay_letters": ("letter_id", "economic.dead_letters"),
 }
+_OF_WORKSPACE = {
+    child: f"select c.*, p.workspace_id from {child} c join {parent} p on p.id = c.{key}"
+    for child, (key, parent) in _CHILDREN.items()
+} | {
+    f"economic.{table}": f"select *, convert_from(body, 'utf8') as text from economic.{table}"
+    for table in ("effects", "dead_letters", "inbox", "outbox")
+}
+_OF_WORKSPACE["economic.operator_audit"] = """
+select a.*, convert_from(a.before, 'utf8') as old, convert_from(a.after, 'utf8') as new, d.workspace_id
+from economic.operator_audit a join economic.dead_letters d on d.id = a.letter_id"""
 # About workers, agreements, operators: no workspace's data in them.
 _OF_NOBODY = {
     "economic.gates", "economic.reconciliations", "economic.workers", "economic.lane_samples", "economic.work_samples",
@@ -59,7 +62,8 @@ async def rows_of(running: Harness, relation: str, workspace: str) -> list[dict[
 
 async def relations(running: Harness) -> list[str]:
     found = await running.rows(
-        """select format('%s.%s', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        """select format('%s.%s', n.nspname, c.relname) as name
+           from pg_class c join pg_namespace n on n.oid = c.relnamespace
            where n.nspname in ('pike', 'pike_reporting', 'economic') and c.relkind in ('r', 'v') order by 1"""
     )
     return [row["name"] for row in found if row["name"] not in _OF_NOBODY]

@@ -79,7 +79,8 @@ async def text_of(connection: asyncpg.Connection, relation: str) -> str:
 
 async def test_the_lists_of_this_test_are_complete(pike: asyncpg.Connection) -> None:
     found = await pike.fetch(
-        """select format('%s.%s', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        """select format('%s.%s', n.nspname, c.relname) as name
+           from pg_class c join pg_namespace n on n.oid = c.relnamespace
            where n.nspname in ('pike', 'pike_reporting') and c.relkind in ('r', 'v', 'm', 'p')"""
     )
     assert sorted(row["name"] for row in found) == sorted(RELATIONS)
