@@ -11,6 +11,7 @@ from worker.clock import Clock
 from worker.errors import BrokerError, StoreUnavailable
 from worker.loop import end_tasks
 from worker.runtime.dispatch import Dispatcher
+from worker.runtime.hook_watch import HookWatch
 from worker.runtime.janitor import Janitor
 from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
@@ -37,6 +38,7 @@ class Worker:
     janitor: Janitor
     pulse: Pulse
     schedule: Schedule
+    watch: HookWatch
     clock: Clock
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -51,14 +53,14 @@ class Worker:
         cleaning = asyncio.create_task(self._clean(), name="janitor")
         beating = asyncio.create_task(self.pulse.run(), name="pulse")
         scheduling = asyncio.create_task(self.schedule.run(), name="schedule")
+        watching = asyncio.create_task(self.watch.run(), name="hooks")
+        others = (consuming, cleaning, beating, scheduling, watching)
         stopping = asyncio.create_task(self._stopping.wait(), name="stop")
         log.info("worker.started")
         try:
-            done, _ = await asyncio.wait(
-                {relaying, consuming, cleaning, beating, scheduling, stopping}, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait({relaying, *others, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._wind_down(relaying, consuming, cleaning, beating, scheduling, stopping)
+            await self._wind_down(relaying, *others, stopping)
         for task in done - {stopping}:
             task.result()
 

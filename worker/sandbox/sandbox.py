@@ -50,6 +50,7 @@ class Sandbox(World):
             await runner.cleanup()
             raise
         self._runner = runner
+        self.hook_sender.start()
         bound = runner.addresses[0][1]
         self._origin = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
         for agreement in [*self.agreements, *([self._demo] if self._demo else [])]:
@@ -63,6 +64,7 @@ class Sandbox(World):
         """Stop listening; hanging answers are cut off. May be called twice."""
         runner, self._runner = self._runner, None
         if runner is not None:
+            await self.hook_sender.stop()
             await runner.cleanup()
 
     async def __aenter__(self) -> Self:

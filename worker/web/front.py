@@ -7,6 +7,7 @@ from aiohttp import web
 
 from worker.clock import Clock
 from worker.handlers.connect_steps import Steps
+from worker.runtime.hook_desk import HookDesk
 from worker.store.pool import Database
 from worker.web.operators import Operators
 
@@ -19,6 +20,7 @@ class Front:
     clock: Clock
     steps: Steps
     operators: Operators
+    desk: HookDesk
     public_url: str
     consent_url: str
     app_public_token: str

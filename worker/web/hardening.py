@@ -35,14 +35,17 @@ _HEADERS = {
 }
 _OPEN = frozenset({"/health/live", "/health/ready", "/metrics"})
 _SLOW = ("/connect/callback", "/connect/confirm")
-_AT_WORK = web.AppKey("at_work", list[int])
+_HOOKS = "/webhooks/"
+MAX_HOOKS_AT_WORK = 512
+"""Webhook calls are many, short, and come in bursts: they have places of their own."""
+_AT_WORK = web.AppKey("at_work", dict[bool, int])
 
 Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
 def harden(app: web.Application) -> None:
     """Make every answer of the application obey."""
-    app[_AT_WORK] = [0]
+    app[_AT_WORK] = {True: 0, False: 0}
     app.middlewares.append(_within_bounds)
     app.on_response_prepare.append(_add_headers)
 
@@ -58,17 +61,17 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
 
 @web.middleware
 async def _within_bounds(request: web.Request, handler: Handler) -> web.StreamResponse:
-    at_work = request.app[_AT_WORK]
-    if at_work[0] >= MAX_AT_WORK and request.path not in _OPEN:
+    at_work, hook = request.app[_AT_WORK], request.path.startswith(_HOOKS)
+    if at_work[hook] >= (MAX_HOOKS_AT_WORK if hook else MAX_AT_WORK) and request.path not in _OPEN:
         return refusal(request, 503, "Too much at once", "Please try again in a few seconds.", {"Retry-After": "5"})
-    at_work[0] += 1
+    at_work[hook] += 1
     try:
         async with asyncio.timeout(REQUEST_LIMIT_S if request.path.startswith(_SLOW) else PUBLIC_LIMIT_S):
             return await handler(request)
     except Exception as exc:  # the edge: whatever it was becomes an answer
         return _answer_to(request, exc)
     finally:
-        at_work[0] -= 1
+        at_work[hook] -= 1
 
 
 def _answer_to(request: web.Request, error: Exception) -> web.StreamResponse:
