@@ -24,6 +24,7 @@ from worker.runtime.lifecycle import Worker
 from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
 from worker.runtime.retention import Retention
+from worker.runtime.schedule import Schedule
 from worker.settings import Settings
 from worker.store import migrate
 from worker.store.crypto import Vault
@@ -133,8 +134,9 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             slice_s=settings.import_slice_s,
         )
         pulse = Pulse(database, broker, dispatcher.tally, clock, budget.left)
+        schedule = Schedule(database, relay, clock, settings.sync_every_s)
         janitor, retention = Janitor(database, dispatcher.burial), Retention(database, clock, settings.retention_days)
-        yield Worker(broker, relay, dispatcher, janitor, pulse, retention, clock)
+        yield Worker(broker, relay, dispatcher, janitor, pulse, schedule, retention, clock)
 
 
 def make_front(settings: Settings, made: Worker) -> Front:

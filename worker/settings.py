@@ -102,6 +102,7 @@ class Settings(BaseModel):
         default_factory=lambda: dict(RETENTION_DAYS)
     )
     import_slice_s: float = Field(default=20.0, gt=0)
+    sync_every_s: float = Field(default=900.0, ge=0)
 
     @model_validator(mode="after")
     def _ladder_climbs(self) -> Self:

@@ -15,6 +15,7 @@ from worker.runtime.janitor import Janitor
 from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
 from worker.runtime.retention import Retention
+from worker.runtime.schedule import Schedule
 
 log = structlog.get_logger()
 
@@ -36,6 +37,7 @@ class Worker:
     dispatcher: Dispatcher
     janitor: Janitor
     pulse: Pulse
+    schedule: Schedule
     retention: Retention
     clock: Clock
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,14 +53,14 @@ class Worker:
         cleaning = asyncio.create_task(self._clean(), name="janitor")
         beating = asyncio.create_task(self.pulse.run(), name="pulse")
         pruning = asyncio.create_task(self.retention.run(), name="retention")
+        scheduling = asyncio.create_task(self.schedule.run(), name="schedule")
         stopping = asyncio.create_task(self._stopping.wait(), name="stop")
+        others = (consuming, cleaning, beating, scheduling, pruning, stopping)
         log.info("worker.started")
         try:
-            done, _ = await asyncio.wait(
-                {relaying, consuming, cleaning, beating, pruning, stopping}, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait({relaying, *others}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._wind_down(relaying, consuming, cleaning, beating, pruning, stopping)
+            await self._wind_down(relaying, *others)
         for task in done - {stopping}:
             task.result()
 

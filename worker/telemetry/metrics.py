@@ -79,6 +79,12 @@ IMPORT_ROWS = Counter(
     ("entity", "result"),
     registry=REGISTRY,
 )
+SYNC_ROUNDS = Counter(
+    "pike_economic_sync_rounds",
+    "Rounds of the schedule that ended, by mode (changes, full) and how: completed, failed, cancelled, skipped.",
+    ("mode", "outcome"),
+    registry=REGISTRY,
+)
 CLAIM_BATCH = Histogram(
     "pike_economic_claim_batch_events", "Events claimed in one statement.", buckets=_SIZES, registry=REGISTRY
 )

@@ -44,6 +44,7 @@ def test_no_label_can_hold_an_id() -> None:
         "cause",
         "because",
         "table",
+        "mode",
         "version",  # of the software: a handful at a time
         "commit",
     }
