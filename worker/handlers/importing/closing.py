@@ -1,10 +1,11 @@
 """The last step of an import: what vanished, R11, the data report, and the answer; all in one commit."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from events.fields import FieldChange
-from events.imports import AmbiguousMatch, ImportCompleted, ImportPreviewed, PreviewedChange
+from events.imports import AmbiguousMatch, EntityCounts, ImportCompleted, ImportPreviewed, PreviewedChange
 from schemas.kinds import LIST_OF, Entity
 from schemas.problem import Cause, Problem
 from worker.entities import ENTITIES
@@ -14,7 +15,7 @@ from worker.handlers.importing.sweep import Sweep, incomplete
 from worker.handlers.importing.vanished import Swept, find_gone
 from worker.run import Work
 from worker.store import imports, invoices, previews, records
-from worker.telemetry.metrics import IMPORT_ROWS
+from worker.telemetry.metrics import IMPORT_ROWS, SYNC_ROUNDS
 
 MAX_EXAMPLES = 100
 """Records that the answer to a preview shows one by one; the rest is counted, and kept in the database."""
@@ -35,6 +36,9 @@ async def close_import(sweep: Sweep) -> None:
     for name, entity in ENTITIES.items():
         if entity.retires_own and progress.swept_all(name) and not progress.seen.get(name):
             progress.remarks.append(f"e-conomic has no {name}: Pike's own {name} were left active (R11).")
+    if progress.row.scheduled:
+        await _close_round(sweep)
+        return
     totals = await sweep.api.booked_totals() if progress.wants("invoices") else None
     gone = {kind: await find_gone(sweep, kind) for kind in _swept(progress)}
     if sweep.rehearsal:
@@ -54,6 +58,27 @@ async def close_import(sweep: Sweep) -> None:
         )
         counts = progress.entity_counts()
         work.emit(ImportCompleted(import_id=progress.row.event_id, counts=counts, report=report))
+    _measure(counts)
+
+
+async def _close_round(sweep: Sweep) -> None:
+    """Finish a round of the schedule: what vanished, and no report, which nobody reads.
+
+    R11 is not done: only a person decides that Pike's own products give way.
+    """
+    progress = sweep.progress
+    gone = {kind: await find_gone(sweep, kind) for kind in _swept(progress)}
+    async with sweep.run.finish("synced") as work:
+        if not await imports.lock_running(work.connection, progress.row.id):
+            return  # a person's import took its place: that one looks for what vanished
+        await _deactivate(sweep, work, gone)
+        await sweep.settle(work)
+        await imports.end(work.connection, progress.row.id, "completed", counts=progress.counts)
+    SYNC_ROUNDS.labels(progress.row.mode, "completed").inc()
+    _measure(progress.entity_counts())
+
+
+def _measure(counts: Mapping[Any, EntityCounts]) -> None:
     for entity, counted in counts.items():
         for result, number in counted.model_dump().items():
             IMPORT_ROWS.labels(entity, result).inc(number)
@@ -133,7 +158,7 @@ async def _deactivate(sweep: Sweep, work: Work, gone: Mapping[Swept, Sequence[st
         found = await invoices.mark_vanished_drafts(connection, *scope, since, gone["drafts"], problem)
         _count(sweep, "invoice", found)
     for name, entity in ENTITIES.items():
-        if entity.retires_own and name in gone:
+        if entity.retires_own and name in gone and not progress.row.scheduled:
             _count(
                 sweep,
                 entity.kind,
