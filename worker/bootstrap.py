@@ -26,6 +26,7 @@ from worker.runtime.judge import Policy
 from worker.runtime.lifecycle import Worker
 from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
+from worker.runtime.retention import Retention
 from worker.runtime.schedule import Schedule
 from worker.settings import Settings
 from worker.store import migrate
@@ -138,7 +139,8 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         pulse = Pulse(database, broker, dispatcher.tally, clock, budget.left)
         schedule = Schedule(database, relay, clock, settings.sync_every_s)
         watch = HookWatch(database, relay, vault, clock, settings.public_url)
-        yield Worker(broker, relay, dispatcher, Janitor(database, dispatcher.burial), pulse, schedule, watch, clock)
+        janitor, retention = Janitor(database, dispatcher.burial), Retention(database, clock, settings.retention_days)
+        yield Worker(broker, relay, dispatcher, janitor, pulse, schedule, watch, retention, clock)
 
 
 def make_front(settings: Settings, made: Worker) -> Front:
@@ -152,6 +154,8 @@ def make_front(settings: Settings, made: Worker) -> Front:
     return Front(
         database=dispatcher.database,
         clock=made.clock,
+        client=dispatcher.client,
+        vault=dispatcher.vault,
         steps=Steps(dispatcher.database, dispatcher.client, dispatcher.vault, made.clock, keys),
         operators=operators,
         desk=HookDesk(dispatcher.database, made.clock, dispatcher.announce),

@@ -15,6 +15,7 @@ from worker.runtime.hook_watch import HookWatch
 from worker.runtime.janitor import Janitor
 from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
+from worker.runtime.retention import Retention
 from worker.runtime.schedule import Schedule
 
 log = structlog.get_logger()
@@ -39,6 +40,7 @@ class Worker:
     pulse: Pulse
     schedule: Schedule
     watch: HookWatch
+    retention: Retention
     clock: Clock
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -52,15 +54,16 @@ class Worker:
         consuming = asyncio.create_task(self.broker.consume(self.dispatcher.process), name="consume")
         cleaning = asyncio.create_task(self._clean(), name="janitor")
         beating = asyncio.create_task(self.pulse.run(), name="pulse")
+        pruning = asyncio.create_task(self.retention.run(), name="retention")
         scheduling = asyncio.create_task(self.schedule.run(), name="schedule")
         watching = asyncio.create_task(self.watch.run(), name="hooks")
-        others = (consuming, cleaning, beating, scheduling, watching)
         stopping = asyncio.create_task(self._stopping.wait(), name="stop")
+        others = (consuming, cleaning, beating, scheduling, watching, pruning, stopping)
         log.info("worker.started")
         try:
-            done, _ = await asyncio.wait({relaying, *others, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({relaying, *others}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._wind_down(relaying, *others, stopping)
+            await self._wind_down(relaying, *others)
         for task in done - {stopping}:
             task.result()
 

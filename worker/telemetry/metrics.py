@@ -108,6 +108,12 @@ BUDGET_LEFT = Gauge(
     "Share of e-conomic's budget left to the agreement that has least, of those called just now; 1 when none was.",
     registry=REGISTRY,
 )
+PRUNED = Counter(
+    "pike_economic_pruned_rows",
+    "Rows that were kept long enough and removed, by table.",
+    ("table",),
+    registry=REGISTRY,
+)
 STORE_UP = Gauge(
     "pike_economic_store_up", "1 when Postgres answered this worker when it was last asked.", registry=REGISTRY
 )

@@ -27,7 +27,6 @@ _BY_IDENTITY = {
     "previews": "an import's own id, taken from its row, which was found by workspace",
     "inbox": "an event is one event by (source, id), whatever workspace it names; other contents are a conflict",
     "effects": "an id that the ledger knows from another workspace is refused before (worker.store.ownership)",
-    "schedules": "a connection's own row; whose rounds are due is asked over all workspaces on purpose",
     "hooks": "a connection's own rows, by the id of the connection; whose are to be looked at is asked over all",
     "hints": "a connection's own rows, by the id of the connection; whose nobody reads is asked over all",
     "outbox": "rows of its own, by row id; answers of all workspaces are published by whoever comes first",
@@ -35,6 +34,8 @@ _BY_IDENTITY = {
     "replays": "an operator's campaign, over the letters that the operator chose",
     "operator_audit": "what operators did to one letter",
     "story": "found by the letter's own id",
+    "schedules": "the schedule of one connection, by its id; whoever comes first takes one that is due",
+    "retention": "what is old goes, whoever it was of",
     "figures": "counts and ages over everything, for metrics; no workspace is named in them",
     "overview": "counts and ages over everything, for operators",
     "operations": "counts and ages over everything, for operators",
@@ -42,7 +43,6 @@ _BY_IDENTITY = {
 """Modules whose statements on the worker's own tables (schema economic) are about one row, or about all on purpose."""
 
 _READ_MODEL = {
-    ("guarded", "_QUERIES"): "the condition on the workspace is added where it is used",
     ("customers", "_LOCAL"): "the condition on the workspace is added where it is used",
     ("invoices", "_lines"): "lines of invoices that the same commit wrote for this workspace",
     ("invoices", "_free_line_ids"): "lines of invoices that the same commit wrote for this workspace",

@@ -6,14 +6,13 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
-from schemas.customer import EconomicCustomer
+from schemas.customer import EconomicCustomerRow
 from schemas.invoice import EconomicBooked
 from schemas.product import EconomicProduct
 from worker.economic import filters
 from worker.economic.endpoints.booked import BOOKED
-from worker.economic.endpoints.calls import PAGE_SIZE, Calls, Listing, parts
-from worker.economic.endpoints.customers import CUSTOMERS
-from worker.economic.endpoints.products import PRODUCTS
+from worker.economic.endpoints.calls import PAGE_SIZE, Calls, parts
+from worker.economic.listing import CUSTOMERS, PRODUCTS, Listing
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -46,7 +45,7 @@ class ByNumberCalls(Calls):
         ]
         return await self._look_up(PRODUCTS, asked, lambda product: product.product_number)
 
-    async def look_up_customers(self, numbers: Sequence[str]) -> LookedUp[EconomicCustomer]:
+    async def look_up_customers(self, numbers: Sequence[str]) -> LookedUp[EconomicCustomerRow]:
         """Look customers up, two hundred a call."""
         return await self._look_up(CUSTOMERS, _whole("customerNumber", numbers), lambda c: str(c.customer_number))
 

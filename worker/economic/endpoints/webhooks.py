@@ -7,7 +7,8 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.base import EconomicOut
 from schemas.webhook import EconomicHook, HookOut, HookType
 from worker.economic.call import Call
-from worker.economic.endpoints.calls import Calls, Listing
+from worker.economic.endpoints.calls import Calls
+from worker.economic.listing import Listing
 from worker.economic.sentences import unavailable
 
 WEBHOOKS_API = "/webhooksapi/v1.0.0"

@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from worker.entities import PRODUCTS
 from worker.handlers.importing import customers as matched
 from worker.handlers.importing.reading import Reading
 from worker.handlers.importing.stages.booked import map_booked
-from worker.mapping import product as product_mapping
 from worker.run import Work
 from worker.store import records
 from worker.store.hints import Pending
+from worker.store.tables import CUSTOMERS, Table
 
 Reread = Callable[[Work], Awaitable[None]]
 """Writes what was read."""
@@ -20,18 +21,14 @@ async def read_products(reading: Reading, hinted: Sequence[Pending], as_of: date
     """Read products; those that e-conomic no longer has are gone."""
     numbers = _numbers(hinted)
     looked_up = await reading.api.look_up_products(numbers)
-    units = await reading.lookups.unit_names() if looked_up.found else {}
-    rows = [
-        product_mapping.to_pike(product, reading.base_currency, await reading.lookups.finance_account(product), units)
-        for product in looked_up.found.values()
-    ]
+    rows = await PRODUCTS.rows(list(looked_up.found.values()), reading.lookups)
     gone = looked_up.missing(numbers)
 
     async def write(work: Work) -> None:
-        await _renumber(reading, work, records.PRODUCTS, hinted)
-        written = await records.upsert_products(work.connection, *reading.scope, rows, as_of, sparingly=True)
+        await _renumber(reading, work, PRODUCTS.table, hinted)
+        written = await records.upsert(work.connection, PRODUCTS.table, *reading.scope, rows, as_of, sparingly=True)
         reading.record("product", written)
-        await _mark_gone(reading, work, records.PRODUCTS, gone, as_of)
+        await _mark_gone(reading, work, PRODUCTS.table, gone, as_of)
 
     return write
 
@@ -45,10 +42,10 @@ async def read_customers(reading: Reading, hinted: Sequence[Pending], as_of: dat
     gone = looked_up.missing(numbers)
 
     async def write(work: Work) -> None:
-        await _renumber(reading, work, records.CUSTOMERS, hinted)
+        await _renumber(reading, work, CUSTOMERS, hinted)
         written = await matched.write(work, reading.run, prepared, as_of, None, sparingly=True)
         reading.record("customer", written)
-        await _mark_gone(reading, work, records.CUSTOMERS, gone, as_of)
+        await _mark_gone(reading, work, CUSTOMERS, gone, as_of)
 
     return write
 
@@ -72,7 +69,7 @@ def _numbers(hinted: Sequence[Pending]) -> list[str]:
     return list(dict.fromkeys([*named, *(each.hint.renamed_from for each in hinted if each.hint.renamed_from)]))
 
 
-async def _renumber(reading: Reading, work: Work, table: records.Table, hinted: Sequence[Pending]) -> None:
+async def _renumber(reading: Reading, work: Work, table: Table, hinted: Sequence[Pending]) -> None:
     """Give rows their new numbers, in the order of the hints, before anything is written under them."""
     for each in hinted:
         hint = each.hint
@@ -84,6 +81,6 @@ async def _renumber(reading: Reading, work: Work, table: records.Table, hinted: 
                 reading.recorded.moved.append((table.entity, moved))
 
 
-async def _mark_gone(reading: Reading, work: Work, table: records.Table, gone: Sequence[str], as_of: datetime) -> None:
+async def _mark_gone(reading: Reading, work: Work, table: Table, gone: Sequence[str], as_of: datetime) -> None:
     marked = await records.mark_vanished(work.connection, table, *reading.scope, as_of, gone)
     reading.recorded.deactivated += [(table.entity, record_id, number) for record_id, number in marked]

@@ -13,6 +13,7 @@ from worker.mapping import matching
 from worker.run import Run, Work
 from worker.store import customers, matches, records
 from worker.store.records import Written
+from worker.store.tables import CUSTOMERS
 
 FAR_APART = 5
 """Numbers per customer of a page from which on its contacts are asked for by number."""
@@ -123,8 +124,8 @@ async def write(
     await matches.save_ambiguous(
         connection, workspace, agreement, import_id, [_as_row(match) for match in prepared.ambiguous]
     )
-    written = await records.upsert_customers(
-        connection, workspace, agreement, prepared.customers, as_of, sparingly=sparingly
+    written = await records.upsert(
+        connection, CUSTOMERS, workspace, agreement, prepared.customers, as_of, sparingly=sparingly
     )
     await matches.settle(
         connection,

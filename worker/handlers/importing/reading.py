@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from events.records import RecordsChanged
+from schemas.kinds import KINDS, Entity
 from worker.economic.paging import Reject
 from worker.handlers.importing.customers import Matcher
 from worker.handlers.lookups import Lookups
@@ -22,11 +22,11 @@ RejectRow = tuple[str | None, str, str]
 class Recorded:
     """What the page at hand did, or in a preview would do."""
 
-    written: list[tuple[str, Written]] = field(default_factory=list)
+    written: list[tuple[Entity, Written]] = field(default_factory=list)
     rejects: list[RejectRow] = field(default_factory=list)
     ambiguous: list[Ambiguous] = field(default_factory=list)
-    deactivated: list[tuple[str, UUID, str | None]] = field(default_factory=list)
-    moved: list[tuple[str, UUID]] = field(default_factory=list)
+    deactivated: list[tuple[Entity, UUID, str | None]] = field(default_factory=list)
+    moved: list[tuple[Entity, UUID]] = field(default_factory=list)
     """Rows that have another number now."""
 
 
@@ -69,7 +69,7 @@ class Reading:
 
     def record(
         self,
-        entity: str,
+        entity: Entity,
         written: Sequence[Written],
         rejects: Sequence[Reject | RejectRow] = (),
         *,
@@ -88,7 +88,7 @@ class Reading:
 
     async def tell(self, work: Work, recorded: Recorded) -> None:
         """Write the audit and announce what changed."""
-        for entity in ("product", "customer", "invoice"):
+        for entity in KINDS:
             written = [record for kind, record in recorded.written if kind == entity]
             gone = [record_id for kind, record_id, _ in recorded.deactivated if kind == entity]
             await records.write_audit(work.connection, self.workspace_id, entity, self.actor, written)
@@ -97,7 +97,7 @@ class Reading:
             announce(work, entity, [*dict.fromkeys([*(record.id for record in written), *gone, *moved])])
 
 
-def announce(work: Work, entity: Any, ids: Sequence[UUID]) -> None:
+def announce(work: Work, entity: Entity, ids: Sequence[UUID]) -> None:
     """Emit ``economic.records.changed``, at most a thousand ids each."""
     for start in range(0, len(ids), 1000):
         work.emit(RecordsChanged(entity=entity, ids=tuple(ids[start : start + 1000])))

@@ -40,7 +40,7 @@ class Sweep(Reading):
     def __init__(self, run: Run, progress: Progress) -> None:
         row = progress.row
         actor = f"{'schedule' if row.scheduled else 'import'}:{row.event_id}"
-        super().__init__(run, Lookups(run.need_api()), actor, row.id)
+        super().__init__(run, Lookups(run.need_api(), run.need_connection().base_currency), actor, row.id)
         self.progress = progress
         self.slice_over = False
 

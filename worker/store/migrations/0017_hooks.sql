@@ -38,25 +38,10 @@ create table economic.hints (
     primary key (connection_id, entity, external_number)
 );
 
--- What is told to Pike about it: the columns of before, and how fresh the workspace is kept.
-create or replace view pike_reporting.sync_status with (security_barrier) as
-select rows.workspace_id, rows.entity, count(*) as records,
-       count(*) filter (where external_number is not null) as linked,
-       count(*) filter (where last_problem is not null) as with_problem,
-       max(last_synced_at) as last_synced_at, min(last_synced_at) as oldest_sync,
-       fresh.last_round_at, fresh.next_round_at, fresh.round_problem, fresh.webhooks
-from (
-    select workspace_id, 'product' as entity, external_number, last_problem, last_synced_at from pike.products
-    union all
-    select workspace_id, 'customer', external_number, last_problem, last_synced_at from pike.customers
-    union all
-    select workspace_id, 'invoice', external_number, last_problem, last_synced_at from pike.invoices
-) rows
-left join (
-    select c.workspace_id, s.last_end_at as last_round_at, s.last_problem as round_problem,
-           case when c.status = 'active' then s.next_at end as next_round_at,
-           (select jsonb_object_agg(h.event_type, h.state) from economic.hooks h where h.connection_id = c.id) as webhooks
-    from economic.connections c left join economic.schedules s on s.connection_id = c.id
-) fresh on fresh.workspace_id = rows.workspace_id
-where (rows.workspace_id = (select current_setting('app.workspace', true)) or (select pike.sees_all_workspaces()))
-group by rows.workspace_id, rows.entity, fresh.last_round_at, fresh.next_round_at, fresh.round_problem, fresh.webhooks;
+-- What is told to Pike about it: how fresh a workspace is kept.
+create view pike_reporting.freshness with (security_barrier) as
+select c.workspace_id, c.agreement_number, s.last_end_at as last_round_at, s.last_state as last_round,
+       s.last_problem as round_problem, case when c.status = 'active' then s.next_at end as next_round_at,
+       (select jsonb_object_agg(h.event_type, h.state) from economic.hooks h where h.connection_id = c.id) as webhooks
+from economic.connections c left join economic.schedules s on s.connection_id = c.id
+where c.workspace_id = (select current_setting('app.workspace', true)) or (select pike.sees_all_workspaces());
