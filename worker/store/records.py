@@ -15,7 +15,9 @@ from uuid import UUID
 
 from schemas.customer import PikeCustomer
 from schemas.product import PikeProduct
+from worker.store import sharing
 from worker.store.pool import Connection
+from worker.store.sharing import Shared
 
 STAMP_EVERY = "1 hour"
 """How old *last synced* may grow while an import meets a record unchanged, before the row is written for it alone."""
@@ -120,11 +122,49 @@ def stale_sql(alias: str) -> str:
     )
 
 
-def upsert_sql(table: Table) -> str:
-    """Build the upsert. Parameters: workspace, agreement, as-of time, sparingly, numbers, one array per column."""
+def _listed(table: Table, first: int) -> tuple[str, str]:
+    """Return the columns, and their arrays as parameters beginning with number ``first``."""
+    arrays = ", ".join(f"${index}::{kind}[]" for index, (_, kind) in enumerate(table.columns, start=first))
+    return ", ".join(table.names), arrays
+
+
+def page_sql(table: Table) -> str:
+    """Build the upsert of an import's page: rows of one workspace, those left out that are in the table like this.
+
+    Parameters: workspace, agreement, as-of time, numbers, one array per column.
+    """
+    listed, arrays = _listed(table, 5)
+    # "limit 1" keeps it a look-up by index whatever the statistics of a table that is just being filled say
+    return _upsert_sql(
+        table,
+        f"""
+    select $1::text as workspace_id, $2::int as agreement_number, $3::timestamptz as as_of, t.*
+    from unnest($4::text[], {arrays}) as t(external_number, {listed})
+    left join lateral (
+        select r.* from {table.name} r
+        where r.workspace_id = $1 and r.agreement_number = $2 and r.external_number = t.external_number limit 1
+    ) now on true
+    where now.id is null or ({columns_of("now", table.names)}) is distinct from ({columns_of("t", table.names)})
+       or now.locked <> {table.locked} or {stale_sql("now")}""",  # noqa: S608
+    )
+
+
+def records_sql(table: Table) -> str:
+    """Build the upsert of single records, of whatever workspaces.
+
+    Parameters are arrays: workspaces, agreements, as-of times, numbers, one per column.
+    """
+    listed, arrays = _listed(table, 5)
+    return _upsert_sql(
+        table,
+        f"""
+    select t.* from unnest($1::text[], $2::int[], $3::timestamptz[], $4::text[], {arrays})
+        as t(workspace_id, agreement_number, as_of, external_number, {listed})""",  # noqa: S608
+    )
+
+
+def _upsert_sql(table: Table, incoming: str) -> str:
     names = table.names
-    listed = ", ".join(names)
-    arrays = ", ".join(f"${index}::{kind}[]" for index, (_, kind) in enumerate(table.columns, start=6))
 
     def row(alias: str) -> str:
         return columns_of(alias, names)
@@ -134,22 +174,15 @@ def upsert_sql(table: Table) -> str:
 
     # Table and column names come from the constants above, never from data.
     return f"""
-with incoming as (
-    select t.* from unnest($5::text[], {arrays}) as t(external_number, {listed})
-    -- "limit 1" keeps it a look-up by index whatever the statistics of a table that is just being filled say
-    left join lateral (
-        select r.* from {table.name} r
-        where $4 and r.workspace_id = $1 and r.agreement_number = $2 and r.external_number = t.external_number limit 1
-    ) now on true
-    where now.id is null or ({row("now")}) is distinct from ({row("t")}) or now.locked <> {table.locked} or {stale_sql("now")}
+with incoming as ({incoming}
 ), written as (
     insert into {table.name} as r
-        (workspace_id, agreement_number, external_number, {listed}, active, locked,
+        (workspace_id, agreement_number, external_number, {", ".join(names)}, active, locked,
          last_synced_at, last_attempt_at, synced_as_of)
-    select $1, $2, i.external_number, {row("i")}, not i.barred or {"false" if table.locked else "true"}, {table.locked},
-           now(), now(), $3
+    select i.workspace_id, i.agreement_number, i.external_number, {row("i")},
+           not i.barred or {"false" if table.locked else "true"}, {table.locked}, now(), now(), i.as_of
     from incoming i
-    order by i.external_number
+    order by i.workspace_id, i.agreement_number, i.external_number
     on conflict (workspace_id, agreement_number, external_number) do update
     set {", ".join(f"{name} = excluded.{name}" for name in names)},
         active = case when r.vanished_at is not null or r.barred is distinct from excluded.barred
@@ -161,7 +194,7 @@ with incoming as (
     where r.synced_as_of is null or r.synced_as_of <= excluded.synced_as_of
     returning r.*
 )
-select w.id, w.external_number, old.id is null as created,
+select w.id, w.workspace_id, w.agreement_number, w.external_number, old.id is null as created,
        case when old.id is not null and ({row("old")}, old.active) is distinct from ({row("w")}, w.active)
             then jsonb_build_array(jsonb_build_object({pairs("old")}), jsonb_build_object({pairs("w")})) end as versions
 from written w
@@ -170,7 +203,48 @@ left join lateral (select r.* from {table.name} r where r.id = w.id limit 1) old
 """  # noqa: S608
 
 
-_UPSERT = {table.entity: upsert_sql(table) for table in (PRODUCTS, CUSTOMERS)}
+_PAGE = {table.entity: page_sql(table) for table in (PRODUCTS, CUSTOMERS)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Records that one event writes: whose they are, when they were read, their numbers, a list per column."""
+
+    workspace_id: str
+    agreement: int
+    as_of: datetime
+    numbers: Sequence[str]
+    columns: Sequence[Sequence[Any]]
+
+    def identities(self) -> set[tuple[str, int, str]]:
+        """Return what tells the rows apart."""
+        return {(self.workspace_id, self.agreement, number) for number in self.numbers}
+
+
+def _shared(table: Table) -> Shared[_Batch, list[Written]]:
+    """Return the upsert that events may share."""
+    sql = records_sql(table)
+
+    async def many(connection: Connection, batches: Sequence[_Batch]) -> list[list[Written]]:
+        of = {key: place for place, batch in enumerate(batches) for key in batch.identities()}
+        rows = await connection.fetch(
+            sql,
+            [batch.workspace_id for batch in batches for _ in batch.numbers],
+            [batch.agreement for batch in batches for _ in batch.numbers],
+            [batch.as_of for batch in batches for _ in batch.numbers],
+            [number for batch in batches for number in batch.numbers],
+            *([value for batch in batches for value in batch.columns[n]] for n in range(len(table.columns))),
+        )
+        written: list[list[Written]] = [[] for _ in batches]
+        for row in rows:
+            place = of[row["workspace_id"], row["agreement_number"], row["external_number"]]
+            written[place].append(_written(row))
+        return written
+
+    return Shared(many, lambda batch: {(table.entity, *key) for key in batch.identities()})
+
+
+_SHARED = {table.entity: _shared(table) for table in (PRODUCTS, CUSTOMERS)}
 
 
 async def upsert_products(
@@ -225,8 +299,16 @@ async def _upsert(
 ) -> list[Written]:
     if not numbers:
         return []
-    rows = await connection.fetch(_UPSERT[table.entity], *scope, numbers, *columns)
-    return [Written(r["id"], r["external_number"], r["created"], changes_between(r["versions"])) for r in rows]
+    workspace_id, agreement, as_of, sparingly = scope
+    if sparingly:
+        rows = await connection.fetch(_PAGE[table.entity], workspace_id, agreement, as_of, numbers, *columns)
+        return [_written(row) for row in rows]
+    batch = _Batch(workspace_id, agreement, as_of, numbers, columns)
+    return await sharing.run(connection, _SHARED[table.entity], batch)
+
+
+def _written(row: Any) -> Written:
+    return Written(row["id"], row["external_number"], row["created"], changes_between(row["versions"]))
 
 
 def changes_between(versions: list[dict[str, Any]] | None) -> tuple[Change, ...]:
