@@ -93,7 +93,7 @@ class Settings(BaseModel):
     http_port: int = Field(default=8080, ge=0, le=65535)
     public_url: Annotated[str, BeforeValidator(_origin_or_none)] = ""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$")
-    prefetch_work: int = Field(default=50, ge=1, le=1000)
+    prefetch_work: int = Field(default=200, ge=1, le=1000)
     prefetch_bulk: int = Field(default=4, ge=1, le=100)
     wait_ladder_s: tuple[float, ...] = (5, 30, 120, 600, 3600)
     max_attempts: int = Field(default=8, ge=1, le=100)
