@@ -17,7 +17,6 @@ from pathlib import Path
 
 from deploy.checks.dockerfile import Context
 from deploy.checks.image import Image, build
-from deploy.checks.rooms import refusal
 from worker.servers import provide
 from worker.servers.process import free_port
 from worker.settings import PREFIX
@@ -164,16 +163,3 @@ def _run_and_stop(container: Container) -> list[str]:
         f"run: healthy after {healthy:.1f} s as process 1, ready, {memory:.0f} MB of memory when idle",
         f"{image.stopsignal} to process 1: exit code 0 after {ended:.1f} s",
     ]
-
-
-def main() -> None:
-    """Print what was seen, or why nothing was tried."""
-    if reason := refusal():
-        print(f"  not run: {reason}")
-        return
-    for line in replay():
-        print(f"  {line}")
-
-
-if __name__ == "__main__":
-    main()
