@@ -17,7 +17,7 @@ def main() -> int:
     question = sys.argv[1] if len(sys.argv) > 1 else "live"
     port = os.environ.get("PIKE_ECONOMIC_HTTP_PORT", "8080")
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/{question}", timeout=TIMEOUT_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/{question}", timeout=TIMEOUT_S) as answer:
             print(answer.read().decode())
     except urllib.error.HTTPError as exc:  # ready says with 503 what does not answer
         print(exc.read().decode(errors="replace"))

@@ -89,7 +89,7 @@ class Context:
         return cls(root, allowed, tuple(line for line in lines[1:] if not line.startswith("!")))
 
     def files(self, source: str) -> list[Path]:
-        """Return the files under ``source`` that get through, relative to the root. Raises ``NotUnderstood`` for none."""
+        """Return the files under ``source`` that get through, relative to the root. None is ``NotUnderstood``."""
         start = self.root / source
         found = [start] if start.is_file() else sorted(path for path in start.rglob("*") if path.is_file())
         through = [path.relative_to(self.root) for path in found if self._lets(path.relative_to(self.root))]

@@ -146,9 +146,9 @@ def _run_and_stop(container: Container) -> list[str]:
         healthy = time.monotonic() - began
         ready = container.run(*image.healthcheck[:-1], "ready")
         _must(ready.returncode == 0, f"live, but not ready: {ready.stdout}")
-        status = Path(f"/proc/{pid}/status").read_text()
-        first = [line for line in status.splitlines() if line.startswith("NSpid")][0].split()[-1]
-        memory = int([line for line in status.splitlines() if line.startswith("VmRSS")][0].split()[1]) / 1024
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+        status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+        first, memory = status["NSpid"][-1], int(status["VmRSS"][0]) / 1024
         _must(first == "1", f"the worker is process {first} of its container, and gets no signals")
         asked = time.monotonic()
         os.kill(pid, signal.Signals[image.stopsignal])

@@ -70,7 +70,9 @@ class Room:
         room can be written.
         """
         inside = [*self._without_rights(user), "/usr/bin/env", "-C", workdir, *words]
-        script = "\n".join([*self._mounts(read_only), f"exec /usr/sbin/chroot {shlex.quote(str(self.root))} {shlex.join(inside)}"])
+        script = "\n".join(
+            [*self._mounts(read_only), f"exec /usr/sbin/chroot {shlex.quote(str(self.root))} {shlex.join(inside)}"]
+        )
         return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", script]
 
     def run(

@@ -1,4 +1,4 @@
-"""The programs that check: those of the dependency group ``tools``, in ``.venv-tools`` (``make deploy-check`` makes it)."""
+"""The programs that check: the dependency group ``tools``, in ``.venv-tools``, which ``make deploy-check`` makes."""
 
 import subprocess
 from pathlib import Path

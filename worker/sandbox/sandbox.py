@@ -51,7 +51,7 @@ class Sandbox(World):
             raise
         self._runner = runner
         bound = runner.addresses[0][1]
-        # Links in answers name an address that somebody can open, also when it listens on every address (in a container)
+        # Links in answers name an address that can be opened, also when it listens on every one (in a container)
         shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
         self._origin = f"http://{f'[{shown}]' if ':' in shown else shown}:{bound}"
         for agreement in [*self.agreements, *([self._demo] if self._demo else [])]:
