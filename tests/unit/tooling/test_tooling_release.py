@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 MOST_DEPENDENCIES = 14
 NOT_FOR_HELP = (
     *("aio_pika", "aiohttp", "aiormq", "asyncio", "asyncpg", "cryptography", "jinja2", "opentelemetry"),
-    *("prometheus_client", "pydantic", "rich", "structlog", "uvloop", "events", "schemas", "worker.settings"),
+    *("prometheus_client", "pydantic", "rich", "structlog", "uvloop", "events", "worker.settings"),
 )
 
 
