@@ -100,7 +100,7 @@ def _event(event_type: str, data: Mapping[str, Any]) -> Schema:
     }
     return {
         "title": EVENTS[event_type].__name__ + "Event",
-        "description": _plain(cleandoc(EVENTS[event_type].__doc__ or "")),  # Python 3.13 does so by itself
+        "description": _plain(cleandoc(EVENTS[event_type].__doc__ or "")),
         "type": "object",
         "properties": properties,
         "required": ["specversion", "id", "source", "type", "workspaceid", "data"],
