@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from tests.benchmarks.events import run as events
+from tests.benchmarks.freshness import run as freshness
 from tests.benchmarks.imports import run as imports
 from tests.benchmarks.memory import run as memory
 from tests.benchmarks.metrics import run as metrics
@@ -14,6 +15,7 @@ SECTIONS: Mapping[str, Callable[[list[str]], None]] = {
     "scale": scale.main,
     "memory": memory.main,
     "imports": imports.main,
+    "freshness": freshness.main,
     "metrics": metrics.main,
 }
 
