@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -21,6 +21,8 @@ from worker.runtime.dispatch import Dispatcher
 from worker.runtime.janitor import Janitor
 from worker.runtime.judge import Policy
 from worker.runtime.lifecycle import Worker
+from worker.runtime.overflow import Overflow
+from worker.runtime.pace import Pace
 from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
 from worker.settings import Settings
@@ -66,13 +68,22 @@ def make_client(settings: Settings, clock: Clock, limiter: Limiter | None = None
     )
 
 
+AHEAD: Mapping[Lane, int] = {Lane.WORK: 200, Lane.BULK: 8, Lane.SOLO: 0}
+"""Deliveries that a lane holds beyond those at work: so fast a flood is seen and set aside."""
+
+
+def limits(settings: Settings) -> dict[Lane, int]:
+    """Return how many deliveries each lane may have at work at once: full, and small workspaces beside that."""
+    return {Lane.WORK: 2 * settings.prefetch_work, Lane.BULK: 2 * settings.prefetch_bulk, Lane.SOLO: 1}
+
+
 def make_broker(settings: Settings, clock: Clock) -> Broker:
     """Return the broker, not connected yet."""
     return Broker(
         settings.amqp_url,
         make_topology(settings),
         clock=clock,
-        prefetch={Lane.WORK: settings.prefetch_work, Lane.BULK: settings.prefetch_bulk, Lane.SOLO: 1},
+        prefetch={lane: most + AHEAD[lane] for lane, most in limits(settings).items()},
         name=f"pike-economic {socket.gethostname()} {os.getpid()}",
     )
 
@@ -121,6 +132,7 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         await broker.start()
         stack.push_async_callback(broker.stop, 0.0)
         relay = Relay(database, broker.publisher, clock)
+        pace = Pace(settings.prefetch_work, clock)
         dispatcher = Dispatcher(
             database=database,
             handlers=handlers(clock),
@@ -130,9 +142,14 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             announce=relay.announce,
             policy=Policy(ladder_s=settings.wait_ladder_s, max_attempts=settings.max_attempts),
             slice_s=settings.import_slice_s,
+            pace=pace,
         )
+        overflow = Overflow(
+            database, dispatcher.process, broker.publisher, clock, pace,
+            {Lane.WORK: settings.prefetch_work, Lane.BULK: settings.prefetch_bulk},
+        )  # fmt: skip
         pulse = Pulse(database, broker, dispatcher.tally, clock, budget.left)
-        yield Worker(broker, relay, dispatcher, Janitor(database, dispatcher.burial), pulse, clock)
+        yield Worker(broker, relay, dispatcher, overflow, Janitor(database, dispatcher.burial), pulse, clock)
 
 
 def make_front(settings: Settings, made: Worker) -> Front:

@@ -4,11 +4,13 @@ import sys
 from collections.abc import Callable, Mapping
 
 from tests.benchmarks.events import run as events
+from tests.benchmarks.fairness import run as fairness
 from tests.benchmarks.imports import run as imports
 from tests.benchmarks.metrics import run as metrics
 
 SECTIONS: Mapping[str, Callable[[list[str]], None]] = {
     "events": events.main,
+    "fairness": fairness.main,
     "imports": imports.main,
     "metrics": metrics.main,
 }
