@@ -25,6 +25,8 @@ from worker.runtime.overflow import Overflow
 from worker.runtime.pace import Pace
 from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
+from worker.runtime.retention import Retention
+from worker.runtime.schedule import Schedule
 from worker.settings import Settings
 from worker.store import migrate
 from worker.store.crypto import Vault
@@ -149,7 +151,9 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             {Lane.WORK: settings.prefetch_work, Lane.BULK: settings.prefetch_bulk},
         )  # fmt: skip
         pulse = Pulse(database, broker, dispatcher.tally, clock, budget.left)
-        yield Worker(broker, relay, dispatcher, overflow, Janitor(database, dispatcher.burial), pulse, clock)
+        schedule = Schedule(database, relay, clock, settings.sync_every_s)
+        janitor, retention = Janitor(database, dispatcher.burial), Retention(database, clock, settings.retention_days)
+        yield Worker(broker, relay, dispatcher, overflow, janitor, pulse, schedule, retention, clock)
 
 
 def make_front(settings: Settings, made: Worker) -> Front:
@@ -163,6 +167,8 @@ def make_front(settings: Settings, made: Worker) -> Front:
     return Front(
         database=dispatcher.database,
         clock=made.clock,
+        client=dispatcher.client,
+        vault=dispatcher.vault,
         steps=Steps(dispatcher.database, dispatcher.client, dispatcher.vault, made.clock, keys),
         operators=operators,
         public_url=settings.public_url,

@@ -52,7 +52,7 @@ async def ended(running: Harness, ids: list[str]) -> bool:
 
 
 async def assert_once(running: Harness, ids: list[str], *, broken_off: bool = False) -> None:
-    """Each request has one answer and took one attempt; ``broken_off``: some were handed back by a worker that ended."""
+    """Each request has one answer and took one attempt; ``broken_off``: an ending worker handed some back."""
     answers = Counter(
         event.correlation_id for event in {e.id: e for e in running.heard}.values() if event.type == COMPLETED
     )

@@ -15,6 +15,8 @@ from worker.runtime.janitor import Janitor
 from worker.runtime.overflow import Overflow
 from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
+from worker.runtime.retention import Retention
+from worker.runtime.schedule import Schedule
 
 log = structlog.get_logger()
 
@@ -37,6 +39,8 @@ class Worker:
     overflow: Overflow
     janitor: Janitor
     pulse: Pulse
+    schedule: Schedule
+    retention: Retention
     clock: Clock
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -56,9 +60,11 @@ class Worker:
         working_off = asyncio.create_task(self.overflow.run(), name="overflow")
         cleaning = asyncio.create_task(self._clean(), name="janitor")
         beating = asyncio.create_task(self.pulse.run(), name="pulse")
+        pruning = asyncio.create_task(self.retention.run(), name="retention")
+        scheduling = asyncio.create_task(self.schedule.run(), name="schedule")
         stopping = asyncio.create_task(self._stopping.wait(), name="stop")
+        others = (consuming, working_off, cleaning, beating, scheduling, pruning, stopping)
         log.info("worker.started")
-        others = (consuming, working_off, cleaning, beating, stopping)
         try:
             done, _ = await asyncio.wait({relaying, *others}, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from events.envelope import EventData
 from events.records import RecordsChanged
+from schemas.kinds import KINDS, Entity
 from schemas.problem import Cause
 from worker.economic.paging import Page, Reject
 from worker.errors import Refused, refused
@@ -29,10 +31,10 @@ RejectRow = tuple[str | None, str, str]
 class Recorded:
     """What the page at hand did, or in a preview would do."""
 
-    written: list[tuple[str, Written]] = field(default_factory=list)
+    written: list[tuple[Entity, Written]] = field(default_factory=list)
     rejects: list[RejectRow] = field(default_factory=list)
     ambiguous: list[Ambiguous] = field(default_factory=list)
-    deactivated: list[tuple[str, UUID, str | None]] = field(default_factory=list)
+    deactivated: list[tuple[Entity, UUID, str | None]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,11 @@ class Sweep:
         self.run = run
         self.progress = progress
         self.api = run.need_api()
-        self.lookups = Lookups(self.api)
         self.workspace_id = run.workspace_id
         connection = run.need_connection()
         self.agreement = connection.agreement_number
         self.base_currency = connection.base_currency
+        self.lookups = Lookups(self.api, self.base_currency)
         self.matcher: Matcher | None = None
         self.recorded = Recorded()
         self.slice_over = False
@@ -81,7 +83,12 @@ class Sweep:
     @property
     def actor(self) -> str:
         """Who changed it, for the audit."""
-        return f"import:{self.progress.row.event_id}"
+        return f"{'schedule' if self.progress.row.scheduled else 'import'}:{self.progress.row.event_id}"
+
+    def answer(self, work: Work, data: EventData, *, ephemeral: bool = False) -> None:
+        """Tell whoever asked how the import goes. Nobody asked for a round of the schedule."""
+        if not self.progress.row.scheduled:
+            work.emit(data, ephemeral=ephemeral)
 
     async def matching(self) -> Matcher:
         """Return Pike's own customers, indexed; read once per slice."""
@@ -104,7 +111,7 @@ class Sweep:
 
     def record(
         self,
-        entity: str,
+        entity: Entity,
         written: Sequence[Written],
         rejects: Sequence[Reject | RejectRow] = (),
         *,
@@ -131,7 +138,7 @@ class Sweep:
             self.progress.ambiguous += [as_listed(match) for match in recorded.ambiguous[:room]]
             await previews.add(work.connection, import_id, self.progress.list_name, previewed(recorded))
             return
-        for entity in ("product", "customer", "invoice"):
+        for entity in KINDS:
             written = [record for kind, record in recorded.written if kind == entity]
             gone = [record_id for kind, record_id, _ in recorded.deactivated if kind == entity]
             await records.write_audit(work.connection, self.workspace_id, entity, self.actor, written)
@@ -165,7 +172,7 @@ def as_listed(match: Ambiguous) -> dict[str, Any]:
     }
 
 
-def announce(work: Work, entity: Any, ids: Sequence[UUID]) -> None:
+def announce(work: Work, entity: Entity, ids: Sequence[UUID]) -> None:
     """Emit ``economic.records.changed``, at most a thousand ids each."""
     for start in range(0, len(ids), 1000):
         work.emit(RecordsChanged(entity=entity, ids=tuple(ids[start : start + 1000])))
