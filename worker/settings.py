@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from worker.errors import SettingsError
+from worker.urls import split_urls
 
 PREFIX = "PIKE_ECONOMIC_"
 MIN_LINK_KEY = 32
@@ -26,7 +27,7 @@ _LEAST_DAYS = {"events": 7}
 """RabbitMQ, the wait ladder and unheard answers may bring an event again for a week."""
 
 _WHAT = {
-    "amqp_url": "the address of RabbitMQ, e.g. amqp://user:password@host:5672/vhost",
+    "amqp_url": "the address of RabbitMQ, e.g. amqp://user:password@host:5672/vhost; of a cluster several, with commas",
     "database_url": "the address of Postgres, e.g. postgresql://user:password@host:5432/pike",
     "app_secret_token": "the secret token of the e-conomic app, from its developer agreement",
     "app_public_token": "the public token of the e-conomic app",
@@ -64,7 +65,7 @@ def _retention(value: object) -> object:
 
 def _server(schemes: tuple[str, ...]) -> BeforeValidator:
     def check(value: object) -> object:
-        if isinstance(value, str) and urlsplit(value).scheme not in schemes:
+        if isinstance(value, str) and any(urlsplit(each).scheme not in schemes for each in split_urls(value)):
             raise ValueError(f"must start with {' or '.join(f'{scheme}://' for scheme in schemes)}")
         return value
 
@@ -137,16 +138,21 @@ class Settings(BaseModel):
         keys = [entry.partition(":")[2] for entry in self.encryption_keys.get_secret_value().split(",")]
         tokens = [entry.partition(":")[2] for entry in self.operator_tokens.get_secret_value().split(",")]
         links = [key.decode() for key in self.link_keys()]
-        passwords = [urlsplit(url.get_secret_value()).password or "" for url in (self.amqp_url, self.database_url)]
+        servers = [*split_urls(self.amqp_url.get_secret_value()), self.database_url.get_secret_value()]
+        passwords = [urlsplit(url).password or "" for url in servers]
         return [value for value in [*values, *keys, *tokens, *links, *passwords] if value]
 
 
 def _redact(name: str, value: SecretStr) -> str:
     text = value.get_secret_value()
     if name in ("amqp_url", "database_url"):
-        parts = urlsplit(text)
-        return f"{parts.scheme}://{parts.hostname or ''}:{parts.port or ''}{parts.path}"
+        return ",".join(_without_password(each) for each in split_urls(text))
     return "set" if text else "not set"
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}:{parts.port or ''}{parts.path}"
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
