@@ -7,7 +7,7 @@ import time
 
 import aio_pika
 
-from tests.benchmarks.events.run import request
+from tests.benchmarks.events.stage import request
 
 IN_FLIGHT = 500
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import aio_pika
 from aiormq.abc import DeliveredMessage
 
-from tests.benchmarks.events.run import api, end, environment_of, prepare, request, servers_log
+from tests.benchmarks.events.stage import Subject, api, environment_of, prepare, request, running
 from tests.benchmarks.results_file import Measured, keep
 from worker.servers import provide
 
@@ -115,37 +115,29 @@ class Round:
     double: int
 
 
-async def measure(args: argparse.Namespace, environment: dict[str, str], log: Path) -> Round:
+async def measure(args: argparse.Namespace, environment: dict[str, str]) -> Round:
     """Start the worker, let the others go, then send the flood beside them."""
     url = environment["PIKE_ECONOMIC_AMQP_URL"]
-    with log.open("wb") as output:
-        workers = [
-            await asyncio.create_subprocess_exec(*OURS, env=environment, stdout=output, stderr=output)
-            for _ in range(args.processes)
-        ]
-        try:
-            async with completions(url) as seen, await aio_pika.connect(url) as connection:
-                exchange = await (await connection.channel()).get_exchange("pike.events", ensure=False)
-                await during(exchange, args, seen, args.warm_up)
-                alone = await during(exchange, args, seen, args.alone)
-                beside = Others(exchange, args.workspaces, args.rate)
-                publishing = asyncio.create_task(beside.publish())
-                began = time.perf_counter()
-                flood = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "tests.benchmarks.fairness.flood", str(args.flood), FLOODER,
-                    env=environment, stdout=subprocess.PIPE,
-                )  # fmt: skip
-                async with asyncio.timeout(LIMIT_S):
-                    while seen.flood < args.flood:
-                        await asyncio.sleep(0.1)
-                flood_s = time.perf_counter() - began
-                published_s = float((await flood.communicate())[0])
-                publishing.cancel()
-                await asyncio.wait({publishing})
-                await answered_all(beside, seen)
-        finally:
-            for worker in workers:
-                await end(worker)
+    worker = Subject("fairness", "pike-economic.work", OURS, environment)
+    async with running(worker, args.processes), completions(url) as seen, await aio_pika.connect(url) as connection:
+        exchange = await (await connection.channel()).get_exchange("pike.events", ensure=False)
+        await during(exchange, args, seen, args.warm_up)
+        alone = await during(exchange, args, seen, args.alone)
+        beside = Others(exchange, args.workspaces, args.rate)
+        publishing = asyncio.create_task(beside.publish())
+        began = time.perf_counter()
+        flood = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.benchmarks.fairness.flood", str(args.flood), FLOODER,
+            env={**os.environ, **environment}, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(LIMIT_S):
+            while seen.flood < args.flood:
+                await asyncio.sleep(0.1)
+        flood_s = time.perf_counter() - began
+        published_s = float((await flood.communicate())[0])
+        publishing.cancel()
+        await asyncio.wait({publishing})
+        await answered_all(beside, seen)
     double = sum(count - 1 for count in seen.times.values())
     first = latencies(beside, seen, began + published_s)
     return Round(latencies(alone, seen), latencies(beside, seen), first, published_s, flood_s, double)
@@ -178,7 +170,6 @@ def arguments(options: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--latency", type=float, default=50, help="milliseconds that the API takes")
     parser.add_argument("--alone", type=float, default=30, help="seconds without the flood")
     parser.add_argument("--warm-up", type=float, default=5, help="seconds before that, not counted")
-    parser.add_argument("--prefetch", type=int, default=50, help="deliveries in work at once (PREFETCH_WORK)")
     parser.add_argument("--processes", type=int, default=1, help="worker processes")
     parser.add_argument("--rounds", type=int, default=1, help="the median round, by ratio, counts")
     return parser.parse_args(options)
@@ -188,14 +179,11 @@ def main(options: Sequence[str] = (), say: Callable[[str], None] = print) -> Non
     """Run, and keep the median round's figures."""
     args = arguments(options)
     rounds = []
-    for number in range(args.rounds):
+    for _ in range(args.rounds):
         with provide(announce=say, durable=True) as servers, api(args.latency) as address:
-            environment = {
-                **os.environ, **environment_of(servers, address), "PYTHONPATH": str(Path.cwd()),
-                "PIKE_ECONOMIC_PREFETCH_WORK": str(args.prefetch),
-            }  # fmt: skip
-            asyncio.run(prepare({k: v for k, v in environment.items() if k.startswith("PIKE")}, args.workspaces + 1))
-            rounds.append(asyncio.run(measure(args, environment, Path(f"{servers_log()}-fairness-{number}.log"))))
+            environment = {**environment_of(servers, address), "PYTHONPATH": str(Path.cwd())}
+            asyncio.run(prepare(environment, args.workspaces + 1))
+            rounds.append(asyncio.run(measure(args, environment)))
     rounds.sort(key=lambda each: percentile(each.beside, 95) / percentile(each.alone, 95))
     say(f"kept in {keep('fairness', figures(rounds[len(rounds) // 2], args))}")
 
