@@ -81,13 +81,14 @@ def make_client(settings: Settings, clock: Clock, limiter: Limiter | None = None
     )
 
 
-AHEAD: Mapping[Lane, int] = {Lane.WORK: 200, Lane.BULK: 8, Lane.SOLO: 0}
-"""Deliveries that a lane holds beyond those at work: so fast a flood is seen and set aside."""
+AHEAD: Mapping[Lane, int] = {Lane.WORK: 200, Lane.BULK: 8}
+"""Deliveries that a lane holds at least beyond those at work: so fast a flood is seen and set aside."""
 
 
-def limits(settings: Settings) -> dict[Lane, int]:
-    """Return how many deliveries each lane may have at work at once: full, and small workspaces beside that."""
-    return {Lane.WORK: 2 * settings.prefetch_work, Lane.BULK: 2 * settings.prefetch_bulk, Lane.SOLO: 1}
+def make_prefetch(settings: Settings) -> dict[Lane, int]:
+    """Return how many deliveries each lane holds: those at work, and as many of small workspaces beside them."""
+    lanes = {Lane.WORK: settings.prefetch_work, Lane.BULK: settings.prefetch_bulk}
+    return {lane: most + max(most, AHEAD[lane]) for lane, most in lanes.items()} | {Lane.SOLO: 1}
 
 
 def make_broker(settings: Settings, clock: Clock) -> Broker:
@@ -96,7 +97,7 @@ def make_broker(settings: Settings, clock: Clock) -> Broker:
         settings.amqp_url,
         make_topology(settings),
         clock=clock,
-        prefetch={lane: most + AHEAD[lane] for lane, most in limits(settings).items()},
+        prefetch=make_prefetch(settings),
         name=f"pike-economic {socket.gethostname()} {os.getpid()}",
     )
 

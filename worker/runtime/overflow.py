@@ -44,7 +44,8 @@ AGAIN_S = 30.0
 """When a message whose work ended in a way that nobody expected is tried again."""
 FLOOD_S = 0.1
 """So long after a message was set aside, the queue is taken to be flooded: most of the work goes into clearing the way,
-and large workspaces have only a quarter of the limit at work."""
+and large workspaces have only so many at work."""
+FLOOD_MOST = 10
 LARGE_S = 3.0
 """So long after a message of a workspace was set aside, or taken up again, it counts as large."""
 COMPANY_S = 3.0
@@ -117,7 +118,7 @@ class _LaneState:
             del self._large[workspace]
             return most
         if now - self._flooded_at < FLOOD_S:
-            most = min(most, self.shares.limit // 4)
+            most = min(most, FLOOD_MOST)
         if now - self._small_at < COMPANY_S:
             most = min(most, self._pace.beside // len(self._large))
         return max(1, most)

@@ -25,16 +25,10 @@ class Shares:
         self._most = most
         self._at_work: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-
-    @property
-    def at_work(self) -> int:
+        self.at_work = 0
         """How many have their turn now."""
-        return self._at_work.total()
-
-    @property
-    def waiting(self) -> int:
+        self.waiting = 0
         """How many wait for their turn."""
-        return sum(map(len, self._waiting.values()))
 
     def room(self) -> int:
         """Return how many more should be here: as many as can begin, and half as many again to follow them."""
@@ -54,24 +48,29 @@ class Shares:
         if workspace in self._waiting or not self._may_begin(workspace):
             await self._wait(workspace)
         else:
-            self._at_work[workspace] += 1
+            self._begin(workspace)
         try:
             yield
         finally:
             self._end(workspace)
 
     def _may_begin(self, workspace: str) -> bool:
-        mine, total = self._at_work[workspace], self.at_work
-        if mine >= self._most(workspace):
-            return False
-        if total < self.limit:
-            return True
-        wanting = len(self._at_work.keys() | self._waiting.keys() | {workspace})
-        return mine < max(1, self.limit // wanting) and total < 2 * self.limit
+        mine = self._at_work[workspace]
+        if self.at_work >= self.limit:
+            # about how many want something: those at work; who only waits is counted by its own try here
+            share = max(1, self.limit // max(1, len(self._at_work) + (mine == 0)))
+            if mine >= share or self.at_work >= 2 * self.limit:
+                return False
+        return mine < self._most(workspace)
+
+    def _begin(self, workspace: str) -> None:
+        self._at_work[workspace] += 1
+        self.at_work += 1
 
     async def _wait(self, workspace: str) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(workspace, deque()).append(turn)
+        self.waiting += 1
         try:
             await turn
         except asyncio.CancelledError:
@@ -84,20 +83,28 @@ class Shares:
     def _forget(self, workspace: str, turn: asyncio.Future[None]) -> None:
         waiting = self._waiting[workspace]
         waiting.remove(turn)
+        self.waiting -= 1
         if not waiting:
             del self._waiting[workspace]
 
     def _end(self, workspace: str) -> None:
-        self._at_work[workspace] -= 1
-        if not self._at_work[workspace]:
+        self.at_work -= 1
+        if self._at_work[workspace] == 1:
             del self._at_work[workspace]
+        else:
+            self._at_work[workspace] -= 1
         while self._waiting and (following := self._next()) is not None:
             turn = self._waiting[following][0]
             self._forget(following, turn)
-            self._at_work[following] += 1
+            self._begin(following)
             turn.set_result(None)
 
     def _next(self) -> str | None:
         """Return whose turn is next: of those who may begin the one with the least at work."""
+        least = min(self._waiting, key=self._at_work.__getitem__)
+        if self._may_begin(least):
+            return least
+        if self.at_work >= 2 * self.limit:
+            return None
         able = [workspace for workspace in self._waiting if self._may_begin(workspace)]
         return min(able, key=self._at_work.__getitem__, default=None)
