@@ -13,7 +13,7 @@ from worker.store.dead_letters import search as find_letters
 from worker.store.letter_lists import STATES, Chosen, Counted
 from worker.store.pool import Connection
 from worker.web.console.filters import Filters
-from worker.web.console.paging import Edge, Slice
+from worker.web.console.paging import Edge, Slice, moment
 from worker.web.console.view import notice, show
 from worker.web.front import FRONT
 from worker.web.operators import Role
@@ -96,7 +96,7 @@ def key_of(counted: Counted) -> Key:
 def read_key(edge: Edge | None) -> tuple[datetime, UUID] | None:
     """Read an edge's key; one that is no time and id is the first page."""
     try:
-        return (datetime.fromisoformat(edge.key[0]), UUID(edge.key[1])) if edge else None
+        return (moment(edge.key[0]), UUID(edge.key[1])) if edge else None
     except ValueError:
         return None
 
