@@ -26,7 +26,10 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How far a campaign is. ``tried``, ``bad`` and ``done`` are of this round; ``pending`` have no outcome yet."""
+    """How far a campaign is. ``tried``, ``bad`` and ``done`` are of this round; ``pending`` have no outcome yet.
+
+    ``released`` were not sent because it halted; others may take them.
+    """
 
     waiting: int
     pending: int
@@ -34,6 +37,7 @@ class Counts:
     done: int
     bad: int
     skipped: int
+    released: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ select count(*) filter (where l.state = 'waiting')::int as waiting,
        count(*) filter (where l.round = r.round and l.sent_at is not null)::int as tried,
        count(*) filter (where l.round = r.round and l.state = 'done')::int as done,
        count(*) filter (where l.round = r.round and l.state in ('failed', 'held'))::int as bad,
-       count(*) filter (where l.state = 'skipped')::int as skipped
+       count(*) filter (where l.state = 'skipped')::int as skipped,
+       count(*) filter (where l.state = 'released')::int as released
 from economic.replays r join economic.replay_letters l on l.replay_id = r.id where r.id = $1
 """
 

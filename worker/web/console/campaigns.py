@@ -10,6 +10,7 @@ from aiohttp import web
 from worker.handlers.dry_run import DryRun
 from worker.handlers.plan import Plan
 from worker.runtime import campaign as replaying
+from worker.runtime.letters import document_of
 from worker.store import dead_letters, letter_lists, replays
 from worker.store.letter_lists import Chosen
 from worker.store.pool import Connection
@@ -153,6 +154,7 @@ def _look(request: web.Request, campaign_id: UUID) -> Callable[[], Awaitable[Par
             "counts": counts,
             "placed": placed,
             "letters": {letter.id: letter for letter in found},
+            "document_of": document_of,
             "shown": SHOWN,
             "steps": replaying.step_ends(),
         }
