@@ -14,8 +14,11 @@ PAGE = """
 
 def test_each_number_is_answered_for_each_place() -> None:
     assert [answer for answer, _ in answers(PAGE)] == [
-        ("B404", "worker/servers/*.py"), ("B404", "deploy/*.py"), ("B603", "worker/servers/*.py"), ("B603", "deploy/*.py"),
-    ]  # fmt: skip
+        ("B404", "worker/servers/*.py"),
+        ("B404", "deploy/*.py"),
+        ("B603", "worker/servers/*.py"),
+        ("B603", "deploy/*.py"),
+    ]
 
 
 def test_a_finding_without_an_answer_is_named() -> None:
