@@ -6,7 +6,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +62,7 @@ def bill_of_materials(python: Path, target: Path) -> int:
 
 
 def audit() -> int:
-    """Ask for known vulnerabilities of everything that is locked for running. Who could not be asked about is a fault."""
+    """Ask for known vulnerabilities of everything that is locked for running; no answer is a fault."""
     command = [TOOLS / "pip-audit", "--no-deps", "--disable-pip", "--progress-spinner=off", "--format=json", "-r"]
     done = subprocess.run(  # noqa: S603
         [*command, ROOT / "deploy" / "runtime.lock", *sys.argv[1:]], capture_output=True, text=True, check=False
@@ -75,8 +75,8 @@ def audit() -> int:
     return 1 if audited else 0
 
 
-def audit_faults(packages: Iterable[Mapping[str, object]]) -> list[str]:
-    """Return what is wrong in pip-audit's answer. It says "no known vulnerabilities" about what it could not look up."""
+def audit_faults(packages: Sequence[Mapping[str, object]]) -> list[str]:
+    """Return what is wrong in pip-audit's answer, which calls good what it could not look up."""
     faults = []
     for package in packages:
         vulnerabilities = package.get("vulns") or []
