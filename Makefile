@@ -15,7 +15,7 @@ ARGS ?=
 # Test files run side by side, each process with servers of its own; PARALLEL= runs one after the other
 PARALLEL ?= -n 3 --dist loadfile
 
-.PHONY: help demo dev test chaos situations mutations bench check requirements contract docs lock
+.PHONY: help demo dev test chaos situations mutations bench check requirements contract docs lock deploy-check
 
 help: ## List the commands (this is the default)
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +67,14 @@ docs: $(STAMP) ## Write the reference pages in deploy/docs/reference anew
 
 lock: $(STAMP) ## Write requirements.lock anew from pyproject.toml (needs a package index)
 	@$(BIN)/python deploy/lock.py
+
+deploy-check: $(STAMP) .venv-tools/.installed ## Check Dockerfile, compose file, Kubernetes and scripts, and run the image's steps without an engine
+	@$(BIN)/python -m deploy.checks $(ARGS)
+
+.venv-tools/.installed: deploy/tools.lock
+	@$(BIN)/python -m venv --clear .venv-tools
+	@.venv-tools/bin/pip install --disable-pip-version-check -qq --require-hashes -r deploy/tools.lock
+	@touch $@
 
 $(STAMP): pyproject.toml requirements.lock deploy/venv.sh
 	@sh deploy/venv.sh $(VENV)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
@@ -10,6 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from worker.errors import SettingsError
 
 PREFIX = "PIKE_ECONOMIC_"
+FILE_ENDING = "_FILE"
+"""``PIKE_ECONOMIC_DATABASE_URL_FILE`` names a file that holds the value: how orchestrators hand over secrets."""
 MIN_LINK_KEY = 32
 
 RETENTION_DAYS: Mapping[str, int] = {
@@ -181,7 +184,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings. Raises ``SettingsError`` with one sentence that names every missing or bad variable."""
     source = os.environ if environment is None else environment
     values: dict[str, object] = {
-        name: source[PREFIX + name.upper()] for name in Settings.model_fields if source.get(PREFIX + name.upper())
+        name: value for name in Settings.model_fields if (value := _given(source, PREFIX + name.upper()))
     }
     if "wait_ladder_s" in values:
         values["wait_ladder_s"] = [part.strip() for part in str(values["wait_ladder_s"]).split(",")]
@@ -189,6 +192,22 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as exc:
         raise SettingsError(_explain(exc)) from None  # the cause would carry the input, secrets included
+
+
+def _given(source: Mapping[str, str], variable: str) -> str:
+    """Return what was set, by itself or in the file that ``…_FILE`` names (without its last line break)."""
+    value, file = source.get(variable, ""), source.get(variable + FILE_ENDING, "")
+    if not file:
+        return value
+    if value:
+        raise SettingsError(f"Settings are not usable: {variable} and {variable}{FILE_ENDING} are both set; keep one.")
+    try:
+        return Path(file).read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8"
+        raise SettingsError(
+            f"Settings are not usable: {variable}{FILE_ENDING} names {file}, which cannot be read ({reason})."
+        ) from None  # a decoding error would carry what the file holds
 
 
 def _explain(error: ValidationError) -> str:

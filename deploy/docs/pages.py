@@ -31,7 +31,8 @@ def settings() -> str:
     return "\n".join(
         [
             "# Settings\n",
-            f"{NOTE}Read from the environment, once. A missing or bad one stops the start with a sentence that names it;",
+            f"{NOTE}Read from the environment, once. Any of them with `_FILE` behind its name is a file that holds the value (secrets of",
+            "container platforms). A missing or bad one stops the start with a sentence that names it;",
             "`pike-economic doctor` shows what is in force, secrets as *set* or *not set*.\n",
             "| variable | meaning | default |\n|---|---|---|",
             *rows,
