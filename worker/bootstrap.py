@@ -16,8 +16,11 @@ from worker.economic.limiter import Limiter
 from worker.errors import SchemaMismatch, SettingsError
 from worker.handlers import handlers
 from worker.handlers.connect_steps import Steps
+from worker.handlers.hooks import KeepHooks
 from worker.runtime.budget import SharedBudget
 from worker.runtime.dispatch import Dispatcher
+from worker.runtime.hook_desk import HookDesk
+from worker.runtime.hook_watch import HookWatch
 from worker.runtime.janitor import Janitor
 from worker.runtime.judge import Policy
 from worker.runtime.lifecycle import Worker
@@ -125,7 +128,7 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         relay = Relay(database, broker.publisher, clock)
         dispatcher = Dispatcher(
             database=database,
-            handlers=handlers(clock),
+            handlers=handlers(clock, KeepHooks(vault, settings.public_url)),
             client=client,
             vault=vault,
             clock=clock,
@@ -135,8 +138,9 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         )
         pulse = Pulse(database, broker, dispatcher.tally, clock, budget.left)
         schedule = Schedule(database, relay, clock, settings.sync_every_s)
+        watch = HookWatch(database, relay, vault, clock, settings.public_url)
         janitor, retention = Janitor(database, dispatcher.burial), Retention(database, clock, settings.retention_days)
-        yield Worker(broker, relay, dispatcher, janitor, pulse, schedule, retention, clock)
+        yield Worker(broker, relay, dispatcher, janitor, pulse, schedule, watch, retention, clock)
 
 
 def make_front(settings: Settings, made: Worker) -> Front:
@@ -154,6 +158,7 @@ def make_front(settings: Settings, made: Worker) -> Front:
         vault=dispatcher.vault,
         steps=Steps(dispatcher.database, dispatcher.client, dispatcher.vault, made.clock, keys),
         operators=operators,
+        desk=HookDesk(dispatcher.database, made.clock, dispatcher.announce),
         public_url=settings.public_url,
         consent_url=settings.consent_url,
         app_public_token=settings.app_public_token.get_secret_value(),

@@ -140,6 +140,19 @@ async def rotate_keys(as_json: bool) -> int | None:
     return await access.rotate_keys(as_json)
 
 
+@cli.command()
+@click.option("--workspace", help="Only this workspace.")
+@click.option("--check", is_flag=True, help="Let a worker look at them, and repair them, now.")
+@click.option("--addresses", is_flag=True, help="The addresses to set hooks up by hand; they hold a secret.")
+@AS_JSON
+@command
+async def hooks(workspace: str | None, check: bool, addresses: bool, as_json: bool) -> int | None:
+    """Show the webhooks of every agreement, as they were last found in e-conomic."""
+    from worker.cli import hooks as found
+
+    return await found.show(found.Asked(workspace, check, addresses), as_json)
+
+
 @cli.command(name="connect-link")
 @WORKSPACE
 @click.option("--by", default="command line", show_default=True, help="Who connects, for the record.")

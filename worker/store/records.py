@@ -196,6 +196,30 @@ async def mark_vanished(
     return [(row["id"], row["external_number"]) for row in rows]
 
 
+async def renumber(
+    connection: Connection, table: Table, workspace_id: str, agreement: int, old: str, new: str, actor: str
+) -> UUID | None:
+    """Let a linked row go on under another number, and audit it. ``None`` when there is nothing to move.
+
+    A row that has the new number already stays: it was read before we heard of the renumbering.
+    """
+    moved: UUID | None = await connection.fetchval(
+        f"""update {table.name} r set external_number = $4, updated_at = now()
+            where r.workspace_id = $1 and r.agreement_number = $2 and r.external_number = $3
+              and not exists (select 1 from {table.name} o where o.workspace_id = $1 and o.agreement_number = $2
+                              and o.external_number = $4)
+            returning r.id""",  # noqa: S608
+        workspace_id,
+        agreement,
+        old,
+        new,
+    )
+    if moved is not None:
+        change = Change("external_number", old, new)
+        await write_audit(connection, workspace_id, table.entity, actor, [Written(moved, new, False, (change,))])
+    return moved
+
+
 async def deactivate_unlinked(
     connection: Connection, table: Table, workspace_id: str, agreement: int, import_id: UUID
 ) -> list[tuple[UUID, str | None]]:

@@ -8,6 +8,7 @@ from aiohttp import web
 from worker.clock import Clock
 from worker.economic.client import EconomicClient
 from worker.handlers.connect_steps import Steps
+from worker.runtime.hook_desk import HookDesk
 from worker.store.crypto import Vault
 from worker.store.pool import Database
 from worker.web.operators import Operators
@@ -23,6 +24,7 @@ class Front:
     vault: Vault
     steps: Steps
     operators: Operators
+    desk: HookDesk
     public_url: str
     consent_url: str
     app_public_token: str
