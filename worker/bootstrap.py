@@ -36,6 +36,13 @@ from worker.telemetry import tracing
 from worker.web.front import Front
 from worker.web.operators import Operators
 
+MIN_API_CONNECTIONS = 64
+"""Connections to e-conomic: one per delivery in work, and not fewer than an import's pages may want."""
+FOR_EVENTS = 16
+"""Database connections for events: claims and commits are shared, reads are short, and none is held during a call."""
+FOR_OTHERS = 4
+"""For the relay, heartbeats, leases and pages."""
+
 
 def make_topology(settings: Settings) -> Topology:
     """Return the broker's table: which event types reach which lane."""
@@ -68,6 +75,7 @@ def make_client(settings: Settings, clock: Clock, limiter: Limiter | None = None
         app_secret_token=settings.app_secret_token,
         clock=clock,
         limiter=limiter,
+        max_connections=max(MIN_API_CONNECTIONS, settings.prefetch_work),
     )
 
 
@@ -117,7 +125,7 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             provider = tracing.export_to(settings.tracing_url)
             stack.callback(tracing.switch_off)
             stack.push_async_callback(asyncio.to_thread, provider.shutdown)
-        database = make_database(settings, max_size=settings.prefetch_work // 2 + settings.prefetch_bulk + 4)
+        database = make_database(settings, max_size=FOR_EVENTS + settings.prefetch_bulk + FOR_OTHERS)
         await database.connect()
         stack.push_async_callback(database.close)
         budget = SharedBudget(database, clock)

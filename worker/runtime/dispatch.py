@@ -35,9 +35,10 @@ from worker.runtime.solo import SOLO_AFTER, Company, deaths
 from worker.runtime.tally import Tally
 from worker.runtime.tries import linked, trying
 from worker.store import connections, inbox
-from worker.store.commits import Commits, GroupCommit, OwnTransaction, Spoiled
+from worker.store.commits import Commits, OwnTransaction, Spoiled
 from worker.store.connections import EconomicConnection
 from worker.store.crypto import Vault
+from worker.store.group_commit import GroupCommit
 from worker.store.inbox import Claim, FenceLost, Standing
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Database
