@@ -82,7 +82,7 @@ def audit_faults(packages: Sequence[Mapping[str, object]]) -> list[str]:
         vulnerabilities = package.get("vulns") or []
         assert isinstance(vulnerabilities, list)  # noqa: S101  # for the type checker
         faults += [
-            f"{package['name']} {package['version']}: {each['id']}, corrected in {', '.join(each['fix_versions']) or '-'}"
+            f"{package['name']} {package['version']}: {each['id']}, fixed in {', '.join(each['fix_versions']) or '-'}"
             for each in vulnerabilities
         ]
     skipped = sorted(str(package["name"]) for package in packages if package.get("skip_reason"))

@@ -39,7 +39,7 @@ def test_a_vulnerability_is_named_with_its_remedy() -> None:
         {"name": "bad", "version": "2", "vulns": [{"id": "PYSEC-1", "fix_versions": ["2.1", "3"]}]},
         {"name": "worse", "version": "3", "vulns": [{"id": "PYSEC-2", "fix_versions": []}]},
     ]
-    assert audit_faults(packages) == ["bad 2: PYSEC-1, corrected in 2.1, 3", "worse 3: PYSEC-2, corrected in -"]
+    assert audit_faults(packages) == ["bad 2: PYSEC-1, fixed in 2.1, 3", "worse 3: PYSEC-2, fixed in -"]
 
 
 def test_nobody_to_ask_is_not_a_clean_result() -> None:
