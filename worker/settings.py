@@ -84,7 +84,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     amqp_url: Annotated[SecretStr, _server(("amqp", "amqps"))]
-    """RabbitMQ, 3.10 to 4.x: `amqp://user:password@host:5672/vhost`, or `amqps://` with TLS."""
+    """RabbitMQ, 3.10 to 4.x: `amqp://user:password@host:5672/vhost`, or `amqps://` with TLS. Of a cluster every node,
+    separated by commas: whichever answers is taken."""
     database_url: Annotated[SecretStr, _server(("postgresql", "postgres"))]
     """Postgres, 14 to 18: `postgresql://user:password@host:5432/pike`. Behind a pooler use its session mode: the lock
     triggers look for a mark that the worker's sessions carry."""
@@ -116,7 +117,7 @@ class Settings(BaseModel):
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$")
     """`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`."""
     prefetch_work: int = Field(default=200, ge=1, le=1000)
-    """Deliveries in work at once for everything but imports."""
+    """Deliveries in work at once for everything but imports; those of small workspaces come beside them."""
     prefetch_bulk: int = Field(default=4, ge=1, le=100)
     """Deliveries in work at once for imports."""
     wait_ladder_s: tuple[float, ...] = (5, 30, 120, 600, 3600)
