@@ -92,7 +92,7 @@ async def test_an_event_type_has_one_hook_and_a_replacement_names_the_version(sa
     ],
 )
 async def test_what_the_service_refuses(sandbox: Sandbox, fields: dict[str, Any], code: str) -> None:
-    status, problem = await ask(sandbox, "POST", "webhooks", hook("https://a.example/", **fields))
+    status, problem = await ask(sandbox, "POST", "webhooks", hook(**({"url": "https://a.example/"} | fields)))
     assert (status, problem["errorCode"]) == (400, code)
 
 
