@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Callable, Mapping
 
+from tests.benchmarks.console import run as console
 from tests.benchmarks.events import run as events
 from tests.benchmarks.imports import run as imports
 from tests.benchmarks.metrics import run as metrics
 
 SECTIONS: Mapping[str, Callable[[list[str]], None]] = {
+    "console": console.main,
     "events": events.main,
     "imports": imports.main,
     "metrics": metrics.main,
