@@ -1,9 +1,11 @@
 """Migrations: numbered SQL files, applied in order under a lock, each in its own transaction, checksummed.
 
 A file that was applied never changes again: a differing checksum refuses the start, and so does a database that
-is newer than this version.
+is newer than this version. Workers go on beside it: a file waits for a lock on a table only for moments, gives its own
+locks back when it does not get it, and tries again. Killed in the middle it leaves whole files behind; the next run goes on.
 """
 
+import asyncio
 import hashlib
 import re
 from dataclasses import dataclass
@@ -17,6 +19,19 @@ from worker.store.pool import translated, where
 
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 _LOCK = 0x50494B45  # "PIKE"; one migrating process at a time, the others wait
+
+_LOCK_WAIT = "300ms"
+"""Who waits for a table makes everybody wait behind it. Shorter than Postgres' deadlock_timeout, so that no worker loses."""
+_TRIES = 100
+_PAUSE_S = 0.5
+_TURN_WAIT = "60s"
+
+_OLDEST_TRANSACTION = """
+select format('process %s (%s), open since %s', pid, coalesce(nullif(application_name, ''), 'unnamed'),
+              to_char(xact_start at time zone 'utc', 'HH24:MI:SS "UTC"'))
+from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null order by xact_start limit 1
+"""
 
 _BOOK = """
 create table if not exists public.pike_economic_migrations (
@@ -60,8 +75,8 @@ def pending(known: list[Migration], applied: dict[int, str]) -> list[Migration]:
         checksum = applied.get(migration.version)
         if checksum is not None and checksum != migration.checksum:
             raise SchemaMismatch(
-                f"migration {migration.name} was changed after it was applied to this database; "
-                "restore the original file and put the change into a new one"
+                f"migration {migration.name} was changed after it was applied to this database: start the release that "
+                "applied it, or restore the original file and put the change into a new one"
             )
     newest = len(known)
     beyond = sorted(version for version in applied if version > newest)
@@ -75,15 +90,14 @@ def pending(known: list[Migration], applied: dict[int, str]) -> list[Migration]:
 async def migrate(dsn: str) -> list[str]:
     """Apply what is missing and return the names of the applied files.
 
-    Safe to run from many processes at once. A failing file leaves the database as it was before that file.
-    Raises ``StoreUnavailable`` or ``SchemaMismatch``.
+    Safe to run from many processes at once, and beside running workers. A failing file leaves the database as it was
+    before that file. Raises ``StoreUnavailable`` or ``SchemaMismatch``.
     """
     known = load()
     connection = await _connect(dsn)
     try:
         async with translated("migration"):
-            await connection.execute("set lock_timeout = '60s'")
-            await connection.execute("select pg_advisory_lock($1)", _LOCK)
+            await _take_turn(connection)
             await connection.execute(_BOOK)
             todo = pending(known, await _applied(connection))
             for migration in todo:
@@ -117,9 +131,34 @@ async def _applied(connection: Any) -> dict[int, str]:
     return {row["version"]: row["checksum"] for row in rows}
 
 
+async def _take_turn(connection: Any) -> None:
+    await connection.execute(f"set lock_timeout = '{_TURN_WAIT}'")
+    try:
+        await connection.execute("select pg_advisory_lock($1)", _LOCK)
+    except asyncpg.LockNotAvailableError:
+        raise StoreUnavailable(
+            f"another pike-economic migrate has been at work on this database for more than {_TURN_WAIT}: "
+            "let it end, then type pike-economic migrate again"
+        ) from None
+
+
 async def _apply(connection: Any, migration: Migration) -> None:
+    for _ in range(_TRIES):
+        try:
+            return await _apply_at_once(connection, migration)
+        except asyncpg.LockNotAvailableError:
+            await asyncio.sleep(_PAUSE_S)
+    holder = await connection.fetchval(_OLDEST_TRANSACTION)
+    raise StoreUnavailable(
+        f"migration {migration.name} did not get its locks and changed nothing; the oldest open transaction is of "
+        f"{holder or 'nobody any more'}: end it, then type pike-economic migrate again"
+    )
+
+
+async def _apply_at_once(connection: Any, migration: Migration) -> None:
     try:
         async with connection.transaction():
+            await connection.execute(f"set local lock_timeout = '{_LOCK_WAIT}'")
             await connection.execute(migration.sql)
             await connection.execute(
                 "insert into public.pike_economic_migrations (version, name, checksum) values ($1, $2, $3)",
@@ -127,5 +166,7 @@ async def _apply(connection: Any, migration: Migration) -> None:
                 migration.name,
                 migration.checksum,
             )
+    except asyncpg.LockNotAvailableError:
+        raise
     except asyncpg.PostgresError as exc:
         raise SchemaMismatch(f"migration {migration.name} failed and was rolled back: {exc}") from exc

@@ -75,7 +75,7 @@ async def drafts_in_ledger(connection: Connection, agreement: int, workspace_id:
         """select e.subject_id, e.state, e.external_number,
                   extract(epoch from now() - e.updated_at)::float8 as age_s,
                   coalesce(i.vanished_at is not null, false) as gone_known
-           from economic.effects e left join pike.invoices i on i.id = e.subject_id
+           from economic.effects e left join pike.invoices i on i.id = e.subject_id and i.workspace_id = e.workspace_id
            where e.agreement_number = $1 and e.workspace_id = $2 and e.step = 'draft'""",
         agreement,
         workspace_id,

@@ -57,7 +57,7 @@ select agreement_number, subject_id, step, reference, state, external_number, fi
 from economic.effects
 where (subject_id = any($1::uuid[])
        or (step = 'customer' and first_sent_at >= $2
-           and subject_id in (select customer_id from pike.invoices where id = any($1::uuid[]))))
+           and subject_id in (select customer_id from pike.invoices where id = any($1::uuid[]) and workspace_id = $3)))
   and workspace_id = $3
 order by first_sent_at
 """
