@@ -95,14 +95,14 @@ async def test_each_filter_shows_what_its_condition_says(
     await fill(pike, 20)
     await pike.execute("set session_replication_role = replica")
     problem = '\'{"user_message": "No."}\'::jsonb'
-    await pike.execute(f"""with some as (select id from pike.{entity}s where workspace_id = $1 order by id limit 3)
-                           update pike.{entity}s set last_problem = {problem} where id in (select id from some)""", WS)
+    await pike.execute(f"""with few as (select id from pike.{entity}s where workspace_id = $1 order by id limit 3)
+                           update pike.{entity}s set last_problem = {problem} where id in (select id from few)""", WS)
     if entity == "invoice":
         for place, status in enumerate(("draft", "booked", "paid", "failed", "outcome_unknown")):
             await pike.execute(
-                """with some as (select id from pike.invoices where workspace_id = $1 order by id offset $3 limit 2)
+                """with few as (select id from pike.invoices where workspace_id = $1 order by id offset $3 limit 2)
                    update pike.invoices set status = $2, remainder = 10, due_date = date '2020-01-01'
-                   where id in (select id from some)""",
+                   where id in (select id from few)""",
                 WS, status, place * 2,
             )  # fmt: skip
     async with database.connection("list") as connection:
