@@ -39,6 +39,7 @@ from events.invoice import (
     InvoiceSyncFailed,
     InvoiceUpdated,
 )
+from events.own import SyncContinue, SyncRequested
 from events.product import ProductUpdated
 from events.records import ChangeRefused, RecordsChanged
 from events.refresh import RefreshCompleted, RefreshFailed, RefreshRequested
@@ -53,6 +54,8 @@ _READ: Final[tuple[type[Incoming], ...]] = (
     ProductUpdated,
     DisconnectRequested,
     ImportContinue,
+    SyncRequested,
+    SyncContinue,
 )
 
 _WRITTEN: Final[tuple[type[Outgoing], ...]] = (
@@ -78,7 +81,7 @@ _WRITTEN: Final[tuple[type[Outgoing], ...]] = (
 EVENTS: Final[Mapping[str, type[EventData]]] = MappingProxyType({event.TYPE: event for event in (*_READ, *_WRITTEN)})
 """Type → class of its body."""
 
-INTERNAL: Final[frozenset[str]] = frozenset({ImportContinue.TYPE})
+INTERNAL: Final[frozenset[str]] = frozenset({ImportContinue.TYPE, SyncRequested.TYPE, SyncContinue.TYPE})
 """Types that the worker sends to itself."""
 
 CONSUMED: Final[frozenset[str]] = frozenset(event.TYPE for event in _READ)
@@ -130,6 +133,8 @@ __all__ = [
     "RefreshFailed",
     "RefreshRequested",
     "ReportRow",
+    "SyncContinue",
+    "SyncRequested",
     "failed_event",
     "failure_of",
 ]

@@ -23,6 +23,8 @@ from worker.runtime.judge import Policy
 from worker.runtime.lifecycle import Worker
 from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
+from worker.runtime.retention import Retention
+from worker.runtime.schedule import Schedule
 from worker.settings import Settings
 from worker.store import migrate
 from worker.store.crypto import Vault
@@ -132,7 +134,9 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             slice_s=settings.import_slice_s,
         )
         pulse = Pulse(database, broker, dispatcher.tally, clock, budget.left)
-        yield Worker(broker, relay, dispatcher, Janitor(database, dispatcher.burial), pulse, clock)
+        schedule = Schedule(database, relay, clock, settings.sync_every_s)
+        janitor, retention = Janitor(database, dispatcher.burial), Retention(database, clock, settings.retention_days)
+        yield Worker(broker, relay, dispatcher, janitor, pulse, schedule, retention, clock)
 
 
 def make_front(settings: Settings, made: Worker) -> Front:

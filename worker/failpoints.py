@@ -42,6 +42,8 @@ POINTS: Mapping[str, str] = MappingProxyType(
         "import.page_committed": "import: a page and the cursor are committed",
         "import.closing": "import: all pages are in, vanished records are not looked for yet",
         "refresh.read": "refresh: the record is read, nothing is written",
+        "schedule.before_commit": "schedule: rounds and their events are written, the commit is missing",
+        "schedule.committed": "schedule: committed, nothing is published",
         "connect.verified": "connect: the grant is verified, nothing is written",
         "connect.before_commit": "connect: sealed grant and event are written, the commit is missing",
         "connect.committed": "connect: committed, the person has not been told",

@@ -12,6 +12,19 @@ from worker.errors import SettingsError
 PREFIX = "PIKE_ECONOMIC_"
 MIN_LINK_KEY = 32
 
+RETENTION_DAYS: Mapping[str, int] = {
+    "events": 90,
+    "letters": 365,
+    "history": 400,
+    "imports": 180,
+    "details": 30,
+    "acts": 1830,
+}
+"""Days that each kind is kept after it has ended; which tables a kind is about is in ``worker.store.retention``."""
+
+_LEAST_DAYS = {"events": 7}
+"""RabbitMQ, the wait ladder and unheard answers may bring an event again for a week."""
+
 _WHAT = {
     "amqp_url": "the address of RabbitMQ, e.g. amqp://user:password@host:5672/vhost",
     "database_url": "the address of Postgres, e.g. postgresql://user:password@host:5432/pike",
@@ -33,6 +46,20 @@ def _origin(value: object) -> object:
 
 def _origin_or_none(value: object) -> object:
     return _origin(value) if value else ""
+
+
+def _retention(value: object) -> object:
+    """Read ``events:90,letters:365``; kinds that are not named keep their default."""
+    days = dict(RETENTION_DAYS)
+    for entry in str(value).split(",") if value else []:
+        kind, _, number = (part.strip() for part in entry.partition(":"))
+        least = _LEAST_DAYS.get(kind, 1)
+        if kind not in days:
+            raise ValueError(f"'{kind}' is none of {', '.join(RETENTION_DAYS)} (events:90,letters:365,…)")
+        if not number.isdecimal() or int(number) < least:
+            raise ValueError(f"'{kind}' must be a number of days, {least} or more")
+        days[kind] = int(number)
+    return days
 
 
 def _server(schemes: tuple[str, ...]) -> BeforeValidator:
@@ -71,7 +98,11 @@ class Settings(BaseModel):
     wait_ladder_s: tuple[float, ...] = (5, 30, 120, 600, 3600)
     max_attempts: int = Field(default=8, ge=1, le=100)
     tracing_url: str = ""
+    retention_days: Annotated[dict[str, int], BeforeValidator(_retention)] = Field(
+        default_factory=lambda: dict(RETENTION_DAYS)
+    )
     import_slice_s: float = Field(default=20.0, gt=0)
+    sync_every_s: float = Field(default=900.0, ge=0)
 
     @model_validator(mode="after")
     def _ladder_climbs(self) -> Self:

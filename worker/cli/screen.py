@@ -190,8 +190,19 @@ def _rest(room: Row) -> RenderableType:
     )
     return Text(
         f"Outbox: {outbox['count']} to publish{oldest}. Unknown outcomes: {room['unknown_outcomes']}. "
-        f"Dead letters: {sum(each['count'] for each in room['dead_letters'])}. Zero-loss proof: {proof}."
+        f"Dead letters: {sum(each['count'] for each in room['dead_letters'])}. Zero-loss proof: {proof}.\n"
+        + _storage(room["storage"])
     )
+
+
+def _storage(storage: Row) -> str:
+    largest = ", ".join(f"{each['table']} {_size(each['bytes'])}" for each in storage["largest"][:3])
+    pruned = f"{storage['pruned_at']:%Y-%m-%d %H:%M}" if storage["pruned_at"] else "never"
+    return f"Database: {_size(storage['bytes'])}, most in {largest}. Last pruned: {pruned}."
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
 def seconds(value: float | None) -> str:

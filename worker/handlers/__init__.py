@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from events.connection import DisconnectRequested
 from events.imports import ImportCancelRequested, ImportContinue, ImportRequested
 from events.invoice import InvoiceCreated, InvoiceUpdated
+from events.own import SyncContinue, SyncRequested
 from events.product import ProductUpdated
 from events.refresh import RefreshRequested
 from worker.broker.delivery import Lane
 from worker.clock import Clock
 from worker.handlers.cancel_import import cancel_import
 from worker.handlers.disconnect import disconnect
-from worker.handlers.importing import continue_import, fail_import, start_import
+from worker.handlers.importing import continue_import, continue_sync, fail_import, start_import, start_sync
 from worker.handlers.lock_guard import guard_invoice, guard_product
 from worker.handlers.pushing import PushInvoice, fail_push
 from worker.handlers.refresh import Refresh, fail_refresh
@@ -34,4 +35,6 @@ def handlers(clock: Clock) -> Mapping[str, Handler]:
         ImportCancelRequested.TYPE: Handler(cancel_import, 15.0, needs="nothing"),
         ImportRequested.TYPE: Handler(start_import, IMPORT_LIMIT_S, lane=Lane.BULK, on_dead=fail_import),
         ImportContinue.TYPE: Handler(continue_import, IMPORT_LIMIT_S, lane=Lane.BULK, on_dead=fail_import),
+        SyncRequested.TYPE: Handler(start_sync, IMPORT_LIMIT_S, lane=Lane.BULK, on_dead=fail_import),
+        SyncContinue.TYPE: Handler(continue_sync, IMPORT_LIMIT_S, lane=Lane.BULK, on_dead=fail_import),
     }

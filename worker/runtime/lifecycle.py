@@ -14,6 +14,8 @@ from worker.runtime.dispatch import Dispatcher
 from worker.runtime.janitor import Janitor
 from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
+from worker.runtime.retention import Retention
+from worker.runtime.schedule import Schedule
 
 log = structlog.get_logger()
 
@@ -35,6 +37,8 @@ class Worker:
     dispatcher: Dispatcher
     janitor: Janitor
     pulse: Pulse
+    schedule: Schedule
+    retention: Retention
     clock: Clock
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -48,14 +52,15 @@ class Worker:
         consuming = asyncio.create_task(self.broker.consume(self.dispatcher.process), name="consume")
         cleaning = asyncio.create_task(self._clean(), name="janitor")
         beating = asyncio.create_task(self.pulse.run(), name="pulse")
+        pruning = asyncio.create_task(self.retention.run(), name="retention")
+        scheduling = asyncio.create_task(self.schedule.run(), name="schedule")
         stopping = asyncio.create_task(self._stopping.wait(), name="stop")
+        others = (consuming, cleaning, beating, scheduling, pruning, stopping)
         log.info("worker.started")
         try:
-            done, _ = await asyncio.wait(
-                {relaying, consuming, cleaning, beating, stopping}, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait({relaying, *others}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._wind_down(relaying, consuming, cleaning, beating, stopping)
+            await self._wind_down(relaying, *others)
         for task in done - {stopping}:
             task.result()
 

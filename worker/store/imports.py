@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from worker.store import schedules
 from worker.store.pool import Connection
 
 
@@ -22,6 +23,7 @@ class ImportRow:
     mode: str
     dry_run: bool
     requested_by: str | None
+    scheduled: bool
     traceparent: str | None
     state: str
     cancel_requested: bool
@@ -30,8 +32,8 @@ class ImportRow:
     started_at: datetime
 
 
-_COLUMNS = """id, event_source, event_id, workspace_id, agreement_number, entities, mode, dry_run, requested_by, traceparent,
-              state, cancel_requested, cursor, counts, started_at"""
+_COLUMNS = """id, event_source, event_id, workspace_id, agreement_number, entities, mode, dry_run, requested_by, scheduled,
+              traceparent, state, cancel_requested, cursor, counts, started_at"""
 
 
 def _read(row: Any) -> ImportRow:
@@ -45,8 +47,8 @@ async def start(connection: Connection, row: Mapping[str, Any]) -> bool:
     return (
         await connection.fetchval(
             """insert into economic.imports (id, event_source, event_id, workspace_id, agreement_number, entities, mode,
-                                             dry_run, requested_by, traceparent, state)
-               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'running') on conflict do nothing returning 1""",
+                                             dry_run, requested_by, scheduled, traceparent, state)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'running') on conflict do nothing returning 1""",
             row["id"],
             row["event_source"],
             row["event_id"],
@@ -56,6 +58,7 @@ async def start(connection: Connection, row: Mapping[str, Any]) -> bool:
             row["mode"],
             row["dry_run"],
             row["requested_by"],
+            row["scheduled"],
             row["traceparent"],
         )
         is not None
@@ -164,16 +167,36 @@ async def find_running(connection: Connection, workspace_id: str) -> ImportRow |
 async def advance(
     connection: Connection, import_id: UUID, cursor: Mapping[str, Any], counts: Mapping[str, Any]
 ) -> bool:
-    """Move the cursor in the commit that wrote the page. Returns whether somebody asked to cancel meanwhile."""
-    return bool(
-        await connection.fetchval(
-            """update economic.imports set cursor = $2, counts = $3, updated_at = now()
-               where id = $1 and state = 'running' returning cancel_requested""",
-            import_id,
-            dict(cursor),
-            dict(counts),
-        )
+    """Move the cursor in the commit that wrote the page. Returns whether the import is to stop here.
+
+    Somebody asked to cancel it meanwhile, or it is not running any more: a person's import took its place.
+    """
+    cancelled: bool | None = await connection.fetchval(
+        """update economic.imports set cursor = $2, counts = $3, updated_at = now()
+           where id = $1 and state = 'running' returning cancel_requested""",
+        import_id,
+        dict(cursor),
+        dict(counts),
     )
+    return cancelled is not False
+
+
+async def lock_running(connection: Connection, import_id: UUID) -> bool:
+    """Keep others from ending an import until the commit; False when it is not running any more."""
+    sql = "select 1 from economic.imports where id = $1 and state = 'running' for update"
+    return await connection.fetchval(sql, import_id) is not None
+
+
+async def make_way(connection: Connection, workspace_id: str) -> None:
+    """End the schedule's round that is at work in a workspace, because a person asks for an import."""
+    row = await connection.fetchrow(
+        """update economic.imports set state = 'cancelled', finished_at = now(), updated_at = now()
+           where workspace_id = $1 and state = 'running' and scheduled returning id, event_id""",
+        workspace_id,
+    )
+    if row is not None:
+        await forget_pages(connection, row["id"])
+        await schedules.ended(connection, workspace_id, row["event_id"], "cancelled")
 
 
 async def end(
@@ -185,20 +208,33 @@ async def end(
     report: Mapping[str, Any] | None = None,
     problem: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Close a running import; False when it was not running any more."""
+    """Close a running import, and with it the round of the schedule that it was; False when it was not running."""
     await forget_pages(connection, import_id)
-    return (
-        await connection.fetchval(
-            """update economic.imports
-               set state = $2, counts = coalesce($3, counts), report = $4, problem = $5, finished_at = now(), updated_at = now()
-               where id = $1 and state = 'running' returning 1""",
-            import_id,
-            state,
-            counts,
-            report,
-            problem,
-        )
-        is not None
+    row = await connection.fetchrow(
+        """update economic.imports
+           set state = $2, counts = coalesce($3, counts), report = $4, problem = $5, finished_at = now(), updated_at = now()
+           where id = $1 and state = 'running' returning workspace_id, event_id, scheduled, mode""",
+        import_id,
+        state,
+        counts,
+        report,
+        problem,
+    )
+    if row is None:
+        return False
+    if row["scheduled"]:
+        swept = state == "completed" and row["mode"] == "full"
+        await schedules.ended(connection, row["workspace_id"], row["event_id"], state, swept=swept, problem=problem)
+        await _forget_rounds(connection, row["workspace_id"])
+    return True
+
+
+async def _forget_rounds(connection: Connection, workspace_id: str) -> None:
+    """Drop rounds of the schedule that ended a week ago: there are a hundred a day, and a newer one has ended now."""
+    await connection.execute(
+        """delete from economic.imports where workspace_id = $1 and scheduled and state <> 'running'
+           and finished_at < now() - interval '7 days'""",
+        workspace_id,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from worker.store import gates, operations
+from worker.store import gates, operations, retention
 from worker.store.pool import Connection
 
 _HELD = """
@@ -71,6 +71,7 @@ async def overview(connection: Connection, lanes: Sequence[str]) -> dict[str, An
             )
         ),
         **dict(await connection.fetchrow(_UNKNOWN)),
+        "storage": await retention.sizes(connection),
         "dead_letters": [
             dict(row)
             for row in await connection.fetch(

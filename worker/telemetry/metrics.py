@@ -79,6 +79,12 @@ IMPORT_ROWS = Counter(
     ("entity", "result"),
     registry=REGISTRY,
 )
+SYNC_ROUNDS = Counter(
+    "pike_economic_sync_rounds",
+    "Rounds of the schedule that ended, by mode (changes, full) and how: completed, failed, cancelled, skipped.",
+    ("mode", "outcome"),
+    registry=REGISTRY,
+)
 CLAIM_BATCH = Histogram(
     "pike_economic_claim_batch_events", "Events claimed in one statement.", buckets=_SIZES, registry=REGISTRY
 )
@@ -88,6 +94,12 @@ COMMIT_BATCH = Histogram(
 BUDGET_LEFT = Gauge(
     "pike_economic_budget_left_ratio",
     "Share of e-conomic's budget left to the agreement that has least, of those called just now; 1 when none was.",
+    registry=REGISTRY,
+)
+PRUNED = Counter(
+    "pike_economic_pruned_rows",
+    "Rows that were kept long enough and removed, by table.",
+    ("table",),
     registry=REGISTRY,
 )
 STORE_UP = Gauge(

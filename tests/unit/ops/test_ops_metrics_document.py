@@ -43,6 +43,8 @@ def test_no_label_can_hold_an_id() -> None:
         "state",
         "cause",
         "because",
+        "table",
+        "mode",
         "version",  # of the software: a handful at a time
         "commit",
     }

@@ -32,6 +32,8 @@ _BY_IDENTITY = {
     "replays": "an operator's campaign, over the letters that the operator chose",
     "operator_audit": "what operators did to one letter",
     "story": "found by the letter's own id",
+    "schedules": "the schedule of one connection, by its id; whoever comes first takes one that is due",
+    "retention": "what is old goes, whoever it was of",
     "figures": "counts and ages over everything, for metrics; no workspace is named in them",
     "overview": "counts and ages over everything, for operators",
     "operations": "counts and ages over everything, for operators",

@@ -1,10 +1,11 @@
 """The last step of an import: what vanished, R11, the data report, and the answer; all in one commit."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from events.fields import FieldChange
-from events.imports import AmbiguousMatch, ImportCompleted, ImportPreviewed, PreviewedChange
+from events.imports import AmbiguousMatch, EntityCounts, ImportCompleted, ImportPreviewed, PreviewedChange
 from schemas.problem import Cause, Problem
 from worker.handlers.importing.progress import Entity, Progress
 from worker.handlers.importing.report import make_report
@@ -12,7 +13,7 @@ from worker.handlers.importing.sweep import Sweep, incomplete
 from worker.handlers.importing.vanished import Kind, find_gone
 from worker.run import Work
 from worker.store import imports, invoices, previews, records
-from worker.telemetry.metrics import IMPORT_ROWS
+from worker.telemetry.metrics import IMPORT_ROWS, SYNC_ROUNDS
 
 MAX_EXAMPLES = 100
 """Records that the answer to a preview shows one by one; the rest is counted, and kept in the database."""
@@ -32,6 +33,9 @@ async def close_import(sweep: Sweep) -> None:
             raise incomplete(stage, progress.seen.get(stage, 0), progress.totals[stage])
     if progress.swept_all("products") and not progress.seen.get("products"):
         progress.remarks.append("e-conomic has no products: Pike's own products were left active (R11).")
+    if progress.row.scheduled:
+        await _close_round(sweep)
+        return
     totals = await sweep.api.booked_totals() if progress.wants("invoices") else None
     gone = {kind: await find_gone(sweep, kind) for kind in _swept(progress)}
     if sweep.rehearsal:
@@ -51,6 +55,27 @@ async def close_import(sweep: Sweep) -> None:
         )
         counts = progress.entity_counts()
         work.emit(ImportCompleted(import_id=progress.row.event_id, counts=counts, report=report))
+    _measure(counts)
+
+
+async def _close_round(sweep: Sweep) -> None:
+    """Finish a round of the schedule: what vanished, and no report, which nobody reads.
+
+    R11 is not done: only a person decides that Pike's own products give way.
+    """
+    progress = sweep.progress
+    gone = {kind: await find_gone(sweep, kind) for kind in _swept(progress)}
+    async with sweep.run.finish("synced") as work:
+        if not await imports.lock_running(work.connection, progress.row.id):
+            return  # a person's import took its place: that one looks for what vanished
+        await _deactivate(sweep, work, gone)
+        await sweep.settle(work)
+        await imports.end(work.connection, progress.row.id, "completed", counts=progress.counts)
+    SYNC_ROUNDS.labels(progress.row.mode, "completed").inc()
+    _measure(progress.entity_counts())
+
+
+def _measure(counts: Mapping[Any, EntityCounts]) -> None:
     for entity, counted in counts.items():
         for result, number in counted.model_dump().items():
             IMPORT_ROWS.labels(entity, result).inc(number)
@@ -134,7 +159,7 @@ async def _deactivate(sweep: Sweep, work: Work, gone: Mapping[Kind, Sequence[str
         since = progress.since_when("drafts")
         found = await invoices.mark_vanished_drafts(connection, *scope, since, gone["drafts"], problem)
         _count(sweep, "invoice", found)
-    if progress.swept_all("products") and progress.seen.get("products"):
+    if progress.swept_all("products") and progress.seen.get("products") and not progress.row.scheduled:
         _count(sweep, "product", await records.deactivate_unlinked_products(connection, *scope, progress.row.id))
 
 

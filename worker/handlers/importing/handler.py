@@ -5,6 +5,7 @@ from typing import Any
 
 from events.envelope import Envelope
 from events.imports import ImportCancelled, ImportContinue, ImportProgressed, ImportRequested, ImportStarted
+from events.own import SyncContinue, SyncRequested
 from schemas.problem import Cause, Problem
 from worker import failpoints
 from worker.errors import NotYet, Refused, refused
@@ -13,8 +14,9 @@ from worker.handlers.importing.progress import CLOSING, ENTITY_OF, Progress, imp
 from worker.handlers.importing.stages import STAGE_STEPS
 from worker.handlers.importing.sweep import PageWrite, Sweep, incomplete
 from worker.run import Run, Work, root_of
-from worker.store import imports, previews
+from worker.store import imports, previews, schedules
 from worker.store.imports import ImportRow
+from worker.telemetry.metrics import SYNC_ROUNDS
 
 PROGRESS_EVERY_S = 1.0
 
@@ -49,12 +51,53 @@ async def continue_import(event: Envelope[Any], run: Run) -> None:
     await _slice(row, run)
 
 
+async def start_sync(event: Envelope[Any], run: Run) -> None:
+    """``pike-economic.sync.requested``: a round of the schedule, unless a person's import does the same just now."""
+    data: SyncRequested = event.data
+    async with run.checkpoint() as work:
+        row = await imports.find_by_event(work.connection, run.workspace_id, event.id, event.source)
+        if row is None:
+            row = await _start(event, data, run, work)
+    if row is None or row.state != "running":
+        async with run.finish("skipped" if row is None else row.state) as work:
+            await schedules.ended(work.connection, run.workspace_id, event.id, "skipped")
+        return
+    await _round(row, run)
+
+
+async def continue_sync(event: Envelope[Any], run: Run) -> None:
+    """``pike-economic.sync.continue``: the next slice of a round."""
+    data: SyncContinue = event.data
+    async with run.read() as connection:
+        row = await imports.find_by_event(connection, run.workspace_id, data.import_id)
+    if row is None or row.state != "running":
+        async with run.finish("ended_before"):
+            return
+    await _round(row, run)
+
+
+async def _round(row: ImportRow, run: Run) -> None:
+    """Work on a slice of a round. What e-conomic refuses ends it without a dead letter: the next round is near.
+
+    Where it shows: the schedule's row, ``sync_status`` and the metric of rounds.
+    """
+    try:
+        await _slice(row, run)
+    except Refused as exc:
+        problem = exc.problem.model_dump(mode="json")
+        async with run.finish("failed") as work:
+            await imports.end(work.connection, row.id, "failed", problem=problem)
+        SYNC_ROUNDS.labels(row.mode, "failed").inc()
+
+
 async def fail_import(event: Envelope[Any], problem: Problem, work: Work) -> None:
     """Close the import whose slice died; what its pages wrote stays, nothing is deactivated."""
     source = event.source if isinstance(event.data, ImportRequested) else None
     row = await imports.find_by_event(work.connection, event.workspace_id, root_of(event), source)
+    stated = problem.model_dump(mode="json")
     if row is not None:
-        await imports.end(work.connection, row.id, "failed", problem=problem.model_dump(mode="json"))
+        await imports.end(work.connection, row.id, "failed", problem=stated)
+    await schedules.ended(work.connection, event.workspace_id, root_of(event), "failed", problem=stated)
 
 
 async def _begin(event: Envelope[Any], data: ImportRequested, run: Run) -> ImportRow:
@@ -70,7 +113,10 @@ async def _begin(event: Envelope[Any], data: ImportRequested, run: Run) -> Impor
     return row
 
 
-async def _start(event: Envelope[Any], data: ImportRequested, run: Run, work: Work) -> ImportRow | None:
+async def _start(event: Envelope[Any], data: ImportRequested | SyncRequested, run: Run, work: Work) -> ImportRow | None:
+    asked = data if isinstance(data, ImportRequested) else None
+    if asked is not None:  # whoever presses Import does not wait for a round that nobody asked for
+        await imports.make_way(work.connection, run.workspace_id)
     for import_id in import_ids_of(run.workspace_id, event.source, event.id):
         started = await imports.start(
             work.connection,
@@ -82,13 +128,17 @@ async def _start(event: Envelope[Any], data: ImportRequested, run: Run, work: Wo
                 "agreement_number": run.need_connection().agreement_number,
                 "entities": data.entities,
                 "mode": data.mode,
-                "dry_run": data.dry_run,
-                "requested_by": data.requested_by,
+                "dry_run": asked is not None and asked.dry_run,
+                "requested_by": "schedule" if asked is None else asked.requested_by,
+                "scheduled": asked is None,
                 "traceparent": event.traceparent,
             },
         )
         if started:
-            work.emit(ImportStarted(import_id=event.id, entities=data.entities, mode=data.mode, dry_run=data.dry_run))
+            if asked is not None:
+                work.emit(
+                    ImportStarted(import_id=event.id, entities=data.entities, mode=data.mode, dry_run=asked.dry_run)
+                )
             return await imports.find_by_event(work.connection, run.workspace_id, event.id, event.source)
     return None
 
@@ -124,7 +174,7 @@ async def _slice(row: ImportRow, run: Run) -> None:
                 sweep.slice_over = now - started >= run.slice_s
         if sweep.slice_over or not ended:
             async with run.finish("continued") as work:
-                work.send_on(ImportContinue(import_id=row.event_id))
+                work.send_on((SyncContinue if row.scheduled else ImportContinue)(import_id=row.event_id))
             return
     failpoints.hit("import.closing")
     await close_import(sweep)
@@ -153,7 +203,7 @@ async def _commit(page: PageWrite, sweep: Sweep, report: bool) -> bool:
         if page.last:
             await _stage_done(progress, work)
         if report:
-            work.emit(_progressed(sweep, stage), ephemeral=True)
+            sweep.answer(work, _progressed(sweep, stage), ephemeral=True)
         cancelled = await imports.advance(work.connection, progress.row.id, progress.cursor, progress.counts)
     failpoints.hit("import.page_committed")
     return cancelled
@@ -190,5 +240,6 @@ def _progressed(sweep: Sweep, stage: str) -> ImportProgressed:
 
 async def _cancel(row: ImportRow, progress: Progress, run: Run) -> None:
     async with run.finish("cancelled") as work:
-        await imports.end(work.connection, row.id, "cancelled", counts=progress.counts)
-        work.emit(ImportCancelled(import_id=row.event_id, counts=progress.entity_counts()))
+        ended = await imports.end(work.connection, row.id, "cancelled", counts=progress.counts)
+        if ended and not row.scheduled:
+            work.emit(ImportCancelled(import_id=row.event_id, counts=progress.entity_counts()))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from events.envelope import EventData
 from events.records import RecordsChanged
 from schemas.problem import Cause
 from worker.economic.paging import Page, Reject
@@ -81,7 +82,12 @@ class Sweep:
     @property
     def actor(self) -> str:
         """Who changed it, for the audit."""
-        return f"import:{self.progress.row.event_id}"
+        return f"{'schedule' if self.progress.row.scheduled else 'import'}:{self.progress.row.event_id}"
+
+    def answer(self, work: Work, data: EventData, *, ephemeral: bool = False) -> None:
+        """Tell whoever asked how the import goes. Nobody asked for a round of the schedule."""
+        if not self.progress.row.scheduled:
+            work.emit(data, ephemeral=ephemeral)
 
     async def matching(self) -> Matcher:
         """Return Pike's own customers, indexed; read once per slice."""

@@ -1,0 +1,28 @@
+"""What the worker sends to itself to keep Pike fresh. Nobody else publishes these, and nobody waits for an answer."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from events.envelope import Incoming
+from events.fields import ImportEntity, ImportId
+
+
+class SyncRequested(Incoming):
+    """Internal: a round of the schedule. ``changes`` reads what changed, ``full`` everything, to find deletions.
+
+    It runs as an import does, but is none that a person asked for: no ``economic.import.…`` event is written.
+    """
+
+    TYPE: ClassVar[str] = "pike-economic.sync.requested"
+
+    entities: Annotated[tuple[ImportEntity, ...], Field(min_length=1)]
+    mode: Literal["full", "changes"] = "changes"
+
+
+class SyncContinue(Incoming):
+    """Internal: the next slice of such a round."""
+
+    TYPE: ClassVar[str] = "pike-economic.sync.continue"
+
+    import_id: ImportId
