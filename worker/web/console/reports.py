@@ -28,6 +28,7 @@ AGES: Mapping[str, str] = {
 }
 _SHOWN = 20
 _CHARTED = 10
+_WORTH_DRAWING = 3
 _FILES: Mapping[str, Mapping[str, str]] = {
     "revenue": {
         "month": "Month", "currency": "Currency", "invoices": "Invoices", "net": "Net", "vat": "VAT", "gross": "Gross",
@@ -149,7 +150,7 @@ def revenue_chart(rows: reports.Rows, since: date) -> Chart:
     )
     return Bars(
         "Net revenue per month", f"Net revenue of twelve months from {since:%Y-%m}: {total or 'none'}.", series, "money",
-        labels=tuple(f"{month:%b %y}" for month in months),
+        labels=tuple(f"{month:%b}" for month in months),
     )  # fmt: skip
 
 
@@ -170,6 +171,8 @@ def top_charts(rows: reports.Rows) -> list[Chart]:
     charts: list[Chart] = []
     for currency in sorted({row["currency"] or "?" for row in rows}):
         best = [row for row in rows if (row["currency"] or "?") == currency][:_CHARTED]
+        if len(best) < _WORTH_DRAWING:
+            continue
         charts.append(
             Bars(
                 f"Top customers, {currency}", "; ".join(f"{row['name'][:40]}: {row['net']:,.2f}" for row in best) + ".",
