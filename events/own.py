@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from events.envelope import Incoming
-from events.fields import ImportEntity, ImportId
+from events.fields import ImportId
+from schemas.kinds import ImportEntity
 
 
 class SyncRequested(Incoming):

@@ -150,6 +150,8 @@ def make_front(settings: Settings, made: Worker) -> Front:
     return Front(
         database=dispatcher.database,
         clock=made.clock,
+        client=dispatcher.client,
+        vault=dispatcher.vault,
         steps=Steps(dispatcher.database, dispatcher.client, dispatcher.vault, made.clock, keys),
         operators=operators,
         public_url=settings.public_url,

@@ -10,6 +10,7 @@ from worker.bootstrap import tools
 from worker.demo.stack import stack
 from worker.handlers.connect import connect
 from worker.sandbox import SeedSize
+from worker.settings import Settings
 from worker.telemetry.logging import configure
 
 WORKSPACE = "dev"
@@ -31,7 +32,7 @@ async def dev() -> int:
             )  # fmt: skip
         _say(f"workspace '{WORKSPACE}' is connected to agreement {agreement.number}, {agreement.company_name}")
         _say(f"worker {running.health_url}/health/ready · local e-conomic {running.sandbox.origin}/_sandbox")
-        _say(f"operators sign in at {running.health_url}/console/login with the token in PIKE_ECONOMIC_OPERATOR_TOKENS")
+        _say(f"console {running.health_url}/console/ · sign in with {_token(running.settings)}")
         print("\n# in another terminal, for any pike-economic command:")
         for name, value in running.environment.items():
             print(f"export {name}={shlex.quote(value)}")
@@ -41,6 +42,11 @@ async def dev() -> int:
         await stopped.wait()
         _say("stopping")
     return 0
+
+
+def _token(settings: Settings) -> str:
+    """Return the operator's token, made for this stack and gone with it."""
+    return settings.operator_tokens.get_secret_value().partition(":")[2]
 
 
 def _say(message: str) -> None:

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from worker.clock import Clock
 from worker.errors import StoreUnavailable
-from worker.ops.room import LANES
+from worker.insight.room import LANES
 from worker.store import figures
 from worker.store.pool import Database
 from worker.telemetry import metrics

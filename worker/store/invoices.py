@@ -14,7 +14,8 @@ from uuid import UUID
 
 from schemas.invoice import PikeInvoice, PikeInvoiceLine, RequestedInvoice
 from worker.store.pool import Connection
-from worker.store.records import Written, changes_between, columns_of, pairs_of, stale_sql
+from worker.store.records import Written, changes_between, stale_sql
+from worker.store.tables import columns_of, pairs_of
 
 _COLUMNS = (
     ("document", "text"),

@@ -1,4 +1,4 @@
-"""Upserts of products and customers: one statement per page, newer wins, and what changed comes back.
+"""Upserts of listed records (products, customers, …): one statement per page, newer wins, and what changed comes back.
 
 "Newer" is when the state was read from e-conomic (``as_of``), not when it is written: a slow page never overwrites
 a faster refresh. Columns that are not listed here (``active`` by hand, projects, …) are never touched.
@@ -10,68 +10,17 @@ is older than ``STAMP_EVERY`` (decision 0009).
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 from uuid import UUID
 
-from schemas.customer import PikeCustomer
-from schemas.product import PikeProduct
+from schemas.base import Strict
+from schemas.kinds import LIST_OF, Entity, ListedEntity
 from worker.store.pool import Connection
+from worker.store.tables import NUMBER, Table, columns_of, pairs_of
 
 STAMP_EVERY = "1 hour"
 """How old *last synced* may grow while an import meets a record unchanged, before the row is written for it alone."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A kind of record: its table, its columns that e-conomic rules, and whether Pike may edit linked rows."""
-
-    entity: str
-    name: str
-    columns: tuple[tuple[str, str], ...]
-    locked: bool
-
-    @property
-    def names(self) -> list[str]:
-        """Column names."""
-        return [name for name, _ in self.columns]
-
-
-PRODUCTS = Table(
-    "product",
-    "pike.products",
-    (
-        ("name", "text"),
-        ("sku", "text"),
-        ("description", "text"),
-        ("unit", "text"),
-        ("price", "numeric"),
-        ("currency", "text"),
-        ("finance_account", "int"),
-        ("barred", "bool"),
-    ),
-    locked=True,
-)
-
-CUSTOMERS = Table(
-    "customer",
-    "pike.customers",
-    (
-        ("name", "text"),
-        ("primary_contact_first_name", "text"),
-        ("primary_contact_last_name", "text"),
-        ("primary_contact_full_name", "text"),
-        ("primary_contact_email", "text"),
-        ("primary_contact_address", "text"),
-        ("address", "text"),
-        ("zip", "text"),
-        ("city", "text"),
-        ("country", "text"),
-        ("vat_number", "text"),
-        ("currency", "text"),
-        ("barred", "bool"),
-    ),
-    locked=False,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +51,6 @@ class Written:
         return self.created or bool(self.changes)
 
 
-def columns_of(alias: str, names: Sequence[str]) -> str:
-    """``r.a, r.b`` for SQL."""
-    return ", ".join(f"{alias}.{name}" for name in names)
-
-
-def pairs_of(alias: str, names: Sequence[str]) -> str:
-    """``'a', r.a, 'b', r.b`` for ``jsonb_build_object``."""
-    return ", ".join(f"'{name}', {alias}.{name}" for name in names)
-
-
 def stale_sql(alias: str) -> str:
     """SQL: a row must be written although no column differs: its stamp is old, or it tells a failure or a loss."""
     return (
@@ -120,6 +59,7 @@ def stale_sql(alias: str) -> str:
     )
 
 
+@cache
 def upsert_sql(table: Table) -> str:
     """Build the upsert. Parameters: workspace, agreement, as-of time, sparingly, numbers, one array per column."""
     names = table.names
@@ -170,63 +110,25 @@ left join lateral (select r.* from {table.name} r where r.id = w.id limit 1) old
 """  # noqa: S608
 
 
-_UPSERT = {table.entity: upsert_sql(table) for table in (PRODUCTS, CUSTOMERS)}
-
-
-async def upsert_products(
-    connection: Connection,
-    workspace_id: str,
-    agreement: int,
-    products: Sequence[PikeProduct],
-    as_of: datetime,
-    *,
-    sparingly: bool = False,
-) -> list[Written]:
-    """Write a page of products, read from e-conomic at ``as_of``; those left as they are do not come back."""
-    columns: list[list[Any]] = [
-        [p.name for p in products],
-        [p.sku for p in products],
-        [p.description for p in products],
-        [p.unit for p in products],
-        [p.price for p in products],
-        [p.currency for p in products],
-        [p.finance_account for p in products],
-        [not p.active for p in products],
-    ]
-    return await _upsert(connection, PRODUCTS, (workspace_id, agreement, as_of, sparingly), _numbers(products), columns)
-
-
-async def upsert_customers(
-    connection: Connection,
-    workspace_id: str,
-    agreement: int,
-    customers: Sequence[PikeCustomer],
-    as_of: datetime,
-    *,
-    sparingly: bool = False,
-) -> list[Written]:
-    """Write a page of customers, read from e-conomic at ``as_of``; those left as they are do not come back."""
-    columns = [[getattr(customer, name) for customer in customers] for name in CUSTOMERS.names]
-    return await _upsert(
-        connection, CUSTOMERS, (workspace_id, agreement, as_of, sparingly), _numbers(customers), columns
-    )
-
-
-def _numbers(records: Sequence[PikeProduct] | Sequence[PikeCustomer]) -> list[str]:
-    return [record.external_number for record in records]
-
-
-async def _upsert(
+async def upsert(
     connection: Connection,
     table: Table,
-    scope: tuple[str, int, datetime, bool],
-    numbers: list[str],
-    columns: list[list[Any]],
+    workspace_id: str,
+    agreement: int,
+    rows: Sequence[Strict],
+    as_of: datetime,
+    *,
+    sparingly: bool = False,
 ) -> list[Written]:
-    if not numbers:
+    """Write a page of rows of the table's model, read from e-conomic at ``as_of``.
+
+    Those that are left as they are do not come back.
+    """
+    if not rows:
         return []
-    rows = await connection.fetch(_UPSERT[table.entity], *scope, numbers, *columns)
-    return [Written(r["id"], r["external_number"], r["created"], changes_between(r["versions"])) for r in rows]
+    numbers, *columns = ([getattr(row, name) for row in rows] for name in (NUMBER, *table.names))
+    found = await connection.fetch(upsert_sql(table), workspace_id, agreement, as_of, sparingly, numbers, *columns)
+    return [Written(r["id"], r["external_number"], r["created"], changes_between(r["versions"])) for r in found]
 
 
 def changes_between(versions: list[dict[str, Any]] | None) -> tuple[Change, ...]:
@@ -256,15 +158,20 @@ returning id, external_number
 
 
 async def unmet(
-    connection: Connection, stage: str, scope: tuple[str, int], seen_since: datetime, import_id: UUID
+    connection: Connection,
+    stage: ListedEntity | Literal["drafts"],
+    scope: tuple[str, int],
+    seen_since: datetime,
+    import_id: UUID,
 ) -> list[str]:
-    """Return the numbers of linked products, customers or drafts that no page of an import had.
+    """Return the numbers of linked records of a list, or of drafts, that no page of an import had.
 
     ``scope``: workspace and agreement. ``seen_since``: when the import's first page was asked for; a record that was
     read by somebody else since then is there as well.
     """
-    table = {"products": "pike.products", "customers": "pike.customers", "drafts": "pike.invoices"}[stage]
-    condition = "r.booked_number is null" if stage == "drafts" else "true"
+    drafts = stage == "drafts"
+    table = "pike.invoices" if drafts else f"pike.{stage}"
+    condition = "r.booked_number is null" if drafts else "true"
     sql = _UNMET.format(table=table, condition=condition)
     rows = await connection.fetch(sql, *scope, seen_since, import_id, stage)
     return [row["external_number"] for row in rows]
@@ -289,18 +196,18 @@ async def mark_vanished(
     return [(row["id"], row["external_number"]) for row in rows]
 
 
-async def deactivate_unlinked_products(
-    connection: Connection, workspace_id: str, agreement: int, import_id: UUID
+async def deactivate_unlinked(
+    connection: Connection, table: Table, workspace_id: str, agreement: int, import_id: UUID
 ) -> list[tuple[UUID, str | None]]:
-    """R11: deactivate active products that are not linked to this agreement, each marked with the import that did it.
+    """R11: deactivate active rows that are not linked to this agreement, each marked with the import that did it.
 
     They are Pike's own, and those of an agreement that the workspace was connected to before. Returns id and number.
     """
     rows = await connection.fetch(
-        """update pike.products set active = false, deactivated_by_import = $3, updated_at = now()
-           where workspace_id = $1 and active
-             and (external_number is null or agreement_number is distinct from $2)
-           returning id, external_number""",
+        f"""update {table.name} set active = false, deactivated_by_import = $3, updated_at = now()
+            where workspace_id = $1 and active
+              and (external_number is null or agreement_number is distinct from $2)
+            returning id, external_number""",  # noqa: S608
         workspace_id,
         agreement,
         import_id,
@@ -309,13 +216,11 @@ async def deactivate_unlinked_products(
 
 
 async def note_attempt(
-    connection: Connection, table_name: str, workspace_id: str, record_id: UUID, problem: dict[str, Any]
+    connection: Connection, entity: Entity, workspace_id: str, record_id: UUID, problem: dict[str, Any]
 ) -> None:
     """Show a failed attempt beside the record; its data and time of last success stay (R28, R29)."""
-    if table_name not in ("pike.products", "pike.customers", "pike.invoices"):
-        raise ValueError(table_name)
     await connection.execute(
-        f"update {table_name} set last_attempt_at = now(), last_problem = $3 where id = $1 and workspace_id = $2",  # noqa: S608
+        f"update pike.{LIST_OF[entity]} set last_attempt_at = now(), last_problem = $3 where id = $1 and workspace_id = $2",  # noqa: S608
         record_id,
         workspace_id,
         problem,

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from worker.clock import Clock
+from worker.economic.client import EconomicClient
 from worker.handlers.connect_steps import Steps
+from worker.store.crypto import Vault
 from worker.store.pool import Database
 from worker.web.operators import Operators
 
@@ -17,6 +19,8 @@ class Front:
 
     database: Database
     clock: Clock
+    client: EconomicClient
+    vault: Vault
     steps: Steps
     operators: Operators
     public_url: str

@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 from worker.errors import StoreUnavailable
 from worker.web.front import FRONT
 from worker.web.pages import page
+from worker.web.theme import theme_of
 
 log = structlog.get_logger()
 
@@ -22,9 +23,14 @@ REQUEST_LIMIT_S = 90.0
 PUBLIC_LIMIT_S = 20.0
 """The same for pages that wait for nobody."""
 
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+SCRIPTED = {"Content-Security-Policy": f"{_POLICY}; script-src 'self'; connect-src 'self'"}
+"""Header of pages that bring our own script along: those of the console, behind the sign-in. No other page runs any."""
+
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
@@ -36,6 +42,33 @@ _HEADERS = {
 _OPEN = frozenset({"/health/live", "/health/ready", "/metrics"})
 _SLOW = ("/connect/callback", "/connect/confirm")
 _AT_WORK = web.AppKey("at_work", list[int])
+
+
+class _Bounds:
+    """A request's place among those at work, and its time limit."""
+
+    def __init__(self, at_work: list[int], limit: asyncio.Timeout) -> None:
+        self._at_work = at_work
+        self.limit = limit
+        self._inside = True
+        at_work[0] += 1
+
+    def leave(self) -> None:
+        """Give the place back, once."""
+        if self._inside:
+            self._inside = False
+            self._at_work[0] -= 1
+
+
+_BOUNDS = web.RequestKey("bounds", _Bounds)
+
+
+def let_stay(request: web.Request) -> None:
+    """Let a request go on without end and without a place among those at work; its number is bounded elsewhere."""
+    bounds = request[_BOUNDS]
+    bounds.limit.reschedule(None)
+    bounds.leave()
+
 
 Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
@@ -61,14 +94,15 @@ async def _within_bounds(request: web.Request, handler: Handler) -> web.StreamRe
     at_work = request.app[_AT_WORK]
     if at_work[0] >= MAX_AT_WORK and request.path not in _OPEN:
         return refusal(request, 503, "Too much at once", "Please try again in a few seconds.", {"Retry-After": "5"})
-    at_work[0] += 1
     try:
-        async with asyncio.timeout(REQUEST_LIMIT_S if request.path.startswith(_SLOW) else PUBLIC_LIMIT_S):
-            return await handler(request)
+        async with asyncio.timeout(REQUEST_LIMIT_S if request.path.startswith(_SLOW) else PUBLIC_LIMIT_S) as limit:
+            bounds = request[_BOUNDS] = _Bounds(at_work, limit)
+            try:
+                return await handler(request)
+            finally:
+                bounds.leave()
     except Exception as exc:  # the edge: whatever it was becomes an answer
         return _answer_to(request, exc)
-    finally:
-        at_work[0] -= 1
 
 
 def _answer_to(request: web.Request, error: Exception) -> web.StreamResponse:
@@ -105,8 +139,9 @@ def refusal(request: web.Request, status: int, title: str, text: str, headers: d
     """Refuse: with a page where people look, with ``application/problem+json`` where programs do."""
     if request.path.startswith(("/connect", "/console")):
         answer = page(
-            "message.html", status=status, tone="bad", title=title, text=text, remedy="", details=[], go_on=""
-        )
+            "message.html", status=status, tone="bad", title=title, text=text, remedy="", details=[], go_on="",
+            theme=theme_of(request),
+        )  # fmt: skip
     else:
         answer = web.json_response(
             {"type": "about:blank", "title": title, "status": status, "detail": text},

@@ -41,7 +41,6 @@ _BY_IDENTITY = {
 """Modules whose statements on the worker's own tables (schema economic) are about one row, or about all on purpose."""
 
 _READ_MODEL = {
-    ("guarded", "_QUERIES"): "the condition on the workspace is added where it is used",
     ("customers", "_LOCAL"): "the condition on the workspace is added where it is used",
     ("invoices", "_lines"): "lines of invoices that the same commit wrote for this workspace",
     ("invoices", "_free_line_ids"): "lines of invoices that the same commit wrote for this workspace",

@@ -13,6 +13,7 @@ from worker.mapping import matching
 from worker.run import Run, Work
 from worker.store import customers, matches, records
 from worker.store.records import Written
+from worker.store.tables import CUSTOMERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,8 @@ async def write(
     await matches.save_ambiguous(
         connection, workspace, agreement, import_id, [_as_row(match) for match in prepared.ambiguous]
     )
-    written = await records.upsert_customers(
-        connection, workspace, agreement, prepared.customers, as_of, sparingly=sparingly
+    written = await records.upsert(
+        connection, CUSTOMERS, workspace, agreement, prepared.customers, as_of, sparingly=sparingly
     )
     await matches.settle(
         connection,

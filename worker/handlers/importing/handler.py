@@ -10,7 +10,8 @@ from schemas.problem import Cause, Problem
 from worker import failpoints
 from worker.errors import NotYet, Refused, refused
 from worker.handlers.importing.closing import close_import
-from worker.handlers.importing.progress import CLOSING, ENTITY_OF, Progress, import_ids_of
+from worker.handlers.importing.order import ENTITY_OF
+from worker.handlers.importing.progress import CLOSING, Progress, import_ids_of
 from worker.handlers.importing.stages import STAGE_STEPS
 from worker.handlers.importing.sweep import PageWrite, Sweep, incomplete
 from worker.run import Run, Work, root_of

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from events.envelope import EventData
 from events.records import RecordsChanged
+from schemas.kinds import KINDS, Entity
 from schemas.problem import Cause
 from worker.economic.paging import Page, Reject
 from worker.errors import Refused, refused
@@ -30,10 +31,10 @@ RejectRow = tuple[str | None, str, str]
 class Recorded:
     """What the page at hand did, or in a preview would do."""
 
-    written: list[tuple[str, Written]] = field(default_factory=list)
+    written: list[tuple[Entity, Written]] = field(default_factory=list)
     rejects: list[RejectRow] = field(default_factory=list)
     ambiguous: list[Ambiguous] = field(default_factory=list)
-    deactivated: list[tuple[str, UUID, str | None]] = field(default_factory=list)
+    deactivated: list[tuple[Entity, UUID, str | None]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,11 @@ class Sweep:
         self.run = run
         self.progress = progress
         self.api = run.need_api()
-        self.lookups = Lookups(self.api)
         self.workspace_id = run.workspace_id
         connection = run.need_connection()
         self.agreement = connection.agreement_number
         self.base_currency = connection.base_currency
+        self.lookups = Lookups(self.api, self.base_currency)
         self.matcher: Matcher | None = None
         self.recorded = Recorded()
         self.slice_over = False
@@ -110,7 +111,7 @@ class Sweep:
 
     def record(
         self,
-        entity: str,
+        entity: Entity,
         written: Sequence[Written],
         rejects: Sequence[Reject | RejectRow] = (),
         *,
@@ -137,7 +138,7 @@ class Sweep:
             self.progress.ambiguous += [as_listed(match) for match in recorded.ambiguous[:room]]
             await previews.add(work.connection, import_id, self.progress.list_name, previewed(recorded))
             return
-        for entity in ("product", "customer", "invoice"):
+        for entity in KINDS:
             written = [record for kind, record in recorded.written if kind == entity]
             gone = [record_id for kind, record_id, _ in recorded.deactivated if kind == entity]
             await records.write_audit(work.connection, self.workspace_id, entity, self.actor, written)
@@ -171,7 +172,7 @@ def as_listed(match: Ambiguous) -> dict[str, Any]:
     }
 
 
-def announce(work: Work, entity: Any, ids: Sequence[UUID]) -> None:
+def announce(work: Work, entity: Entity, ids: Sequence[UUID]) -> None:
     """Emit ``economic.records.changed``, at most a thousand ids each."""
     for start in range(0, len(ids), 1000):
         work.emit(RecordsChanged(entity=entity, ids=tuple(ids[start : start + 1000])))

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from schemas.invoice import PikeInvoice, Recipient
+from schemas.product import PikeProduct
 from worker.economic.paging import Reject
+from worker.entities import PRODUCTS
 from worker.errors import Refused
 from worker.handlers.importing import customers as matched
 from worker.handlers.importing.sweep import RejectRow, Sweep, announce
 from worker.handlers.moves import announce_moves
-from worker.mapping import product as product_mapping
 from worker.run import Work
 from worker.store import customers, invoices, matches, products, records
 
@@ -38,7 +39,7 @@ class Prepared:
     as_of: datetime
     customers: matched.Prepared | None
     recipients: Mapping[str, Recipient]
-    products: Sequence[Any]
+    products: Sequence[PikeProduct]
     gone_products: Mapping[str, str]
     order_numbers: Mapping[str, int] = field(default_factory=dict)
 
@@ -50,7 +51,7 @@ class Prepared:
             sweep.record("customer", brought)
         made = await customers.ensure_from_recipients(connection, *scope, self.recipients, self.as_of)
         announce(work, "customer", made)
-        sweep.record("product", await records.upsert_products(connection, *scope, self.products, self.as_of))
+        sweep.record("product", await records.upsert(connection, PRODUCTS.table, *scope, self.products, self.as_of))
         made = await products.ensure_numbers(connection, *scope, self.gone_products, self.as_of)
         announce(work, "product", made)
         written = await invoices.upsert_invoices(
@@ -102,19 +103,13 @@ async def _bring_customers(sweep: Sweep, missing: Sequence[int]) -> matched.Prep
     )
 
 
-async def _bring_products(sweep: Sweep, missing: Mapping[str, str]) -> tuple[list[Any], dict[str, str]]:
+async def _bring_products(sweep: Sweep, missing: Mapping[str, str]) -> tuple[list[PikeProduct], dict[str, str]]:
     """Return products to write and, by number, names of those that e-conomic no longer has (R25)."""
     if not missing:
         return [], {}
     if sweep.progress.swept_all("products"):
         return [], dict(missing)
     catalogue = await sweep.lookups.all_products()
-    units = await sweep.lookups.unit_names()
-    live = [
-        product_mapping.to_pike(
-            catalogue[number], sweep.base_currency, await sweep.lookups.finance_account(catalogue[number]), units
-        )
-        for number in sorted(missing)
-        if number in catalogue
-    ]
+    found = [catalogue[number] for number in sorted(missing) if number in catalogue]
+    live = await PRODUCTS.rows(found, sweep.lookups)
     return live, {number: name for number, name in missing.items() if number not in catalogue}
