@@ -154,6 +154,7 @@ def make_front(settings: Settings, made: Worker) -> Front:
         vault=dispatcher.vault,
         steps=Steps(dispatcher.database, dispatcher.client, dispatcher.vault, made.clock, keys),
         operators=operators,
+        announce=dispatcher.announce,
         public_url=settings.public_url,
         consent_url=settings.consent_url,
         app_public_token=settings.app_public_token.get_secret_value(),

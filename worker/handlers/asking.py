@@ -1,5 +1,7 @@
-"""What operators ask for on pages goes the way of Pike's own events: through the outbox, so that dedupe, gates and lanes
-apply to it as to any other. The form carries the event's id: however often it is sent, it asks once.
+"""What operators ask for on pages goes the way of Pike's own events: through the outbox.
+
+So dedupe, gates and lanes apply to it as to any other. The form carries the event's id: however often it is sent, it
+asks once.
 """
 
 from collections.abc import Mapping

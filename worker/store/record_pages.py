@@ -43,11 +43,11 @@ HISTORY = 20
 """Entries on a page."""
 
 
-async def find(
-    connection: Connection, entity: Entity, workspace_id: str, record_id: UUID
-) -> Mapping[str, Any] | None:
+async def find(connection: Connection, entity: Entity, workspace_id: str, record_id: UUID) -> Mapping[str, Any] | None:
     """Return a record's columns, with ``tagged`` and, for an invoice, ``customer``; ``None`` when there is none."""
-    name, join = ("null::text", "") if entity != "invoice" else ("k.name", "left join pike.customers k on k.id = r.customer_id")
+    name, join = (
+        ("null::text", "") if entity != "invoice" else ("k.name", "left join pike.customers k on k.id = r.customer_id")
+    )
     row: Mapping[str, Any] | None = await connection.fetchrow(
         f"""select r.*, {name} as customer,
                    coalesce(r.external_number is not null and c.status <> 'closed'

@@ -217,6 +217,18 @@ async def letters_of(connection: Connection, campaign_id: UUID) -> list[Placed]:
     return [Placed(**row) for row in rows]
 
 
+async def within(connection: Connection, campaign_id: UUID, workspace_id: str) -> bool:
+    """Whether every letter of a campaign is of this workspace."""
+    return bool(
+        await connection.fetchval(
+            """select not exists (select 1 from economic.replay_letters r join economic.dead_letters d on d.id = r.letter_id
+                                  where r.replay_id = $1 and d.workspace_id is distinct from $2)""",
+            campaign_id,
+            workspace_id,
+        )
+    )
+
+
 async def taken(connection: Connection, letter_ids: Sequence[UUID]) -> dict[UUID, UUID]:
     """Return letter → campaign for those of these letters that wait in one."""
     rows = await connection.fetch(

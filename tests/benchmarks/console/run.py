@@ -90,7 +90,16 @@ def pages() -> Mapping[str, str]:
     }
 
 
-DEEP = ("dead letters", "imports", "products", "customers", "invoices", "invoices, failed", "invoices, paid", "projects")
+DEEP = (
+    "dead letters",
+    "imports",
+    "products",
+    "customers",
+    "invoices",
+    "invoices, failed",
+    "invoices, paid",
+    "projects",
+)
 """Lists that are followed by their "next" links before they are measured again."""
 
 
@@ -201,7 +210,13 @@ async def serve_and_measure(servers: Servers, args: argparse.Namespace, say: Cal
     log_path = Path(tempfile.gettempdir()) / "pike-economic-bench-console.log"
     with log_path.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "worker", "run", env={**os.environ, **environment(servers, port)}, stdout=log, stderr=log
+            sys.executable,
+            "-m",
+            "worker",
+            "run",
+            env={**os.environ, **environment(servers, port)},
+            stdout=log,
+            stderr=log,
         )
         try:
             return await measure(f"http://127.0.0.1:{port}", args.rounds, args.deep, say)

@@ -13,6 +13,7 @@ import pytest
 from worker.store import reports
 from worker.store.pool import Database
 
+STATUSES = ("pending", "draft", "booked", "booked", "paid", "paid", "failed")
 FIRST, LAST = date(2023, 11, 1), date(2026, 12, 1)
 
 
@@ -28,7 +29,7 @@ async def fill(pike: asyncpg.Connection, seed: int) -> None:
         ]
         rows = [
             (
-                workspace, f"Invoice {n}", chance.choice(["pending", "draft", "booked", "booked", "paid", "paid", "failed"]),
+                workspace, f"Invoice {n}", chance.choice(STATUSES),
                 chance.choice([*customers, None]),
                 chance.choice([None, *[FIRST + timedelta(days=chance.randrange((LAST - FIRST).days))] * 9]),
                 chance.choice(["DKK", "DKK", "EUR"]), Decimal(chance.randrange(-99_999, 999_999)) / 100,
@@ -56,7 +57,11 @@ async def test_stretches_of_revenue_laid_end_to_end_are_the_view(
     )
     pieces: list[tuple[Any, ...]] = []
     async with database.connection("reports") as connection:
-        for since, until in ((date.min, date(2024, 3, 1)), (date(2024, 3, 1), date(2025, 1, 1)), (date(2025, 1, 1), date.max)):
+        for since, until in (
+            (date.min, date(2024, 3, 1)),
+            (date(2024, 3, 1), date(2025, 1, 1)),
+            (date(2025, 1, 1), date.max),
+        ):
             pieces += [tuple(row) for row in await reports.revenue(connection, "ws", since, until)]
     assert view
     assert pieces == [tuple(row) for row in view]
@@ -104,7 +109,10 @@ async def test_projects_are_paged_by_key_and_are_the_view(database: Database, pi
         assert await reports.project_ids(connection, "ws", limit=2) == names[:3]
         assert await reports.project_ids(connection, "ws", names[1], limit=2) == names[2:]
         assert await reports.project_ids(connection, "ws", names[2], backwards=True, limit=2) == names[1::-1]
-        found = [*await reports.projects(connection, "ws", names[:2]), *await reports.projects(connection, "ws", names[2:])]
+        found = [
+            *await reports.projects(connection, "ws", names[:2]),
+            *await reports.projects(connection, "ws", names[2:]),
+        ]
         assert [tuple(row) for row in found] == [tuple(row) for row in view]
         assert [tuple(row) for row in await reports.projects(connection, "ws", None)] == [tuple(row) for row in view]
 
@@ -120,7 +128,9 @@ async def test_readers_rights_apply_to_the_stretches_as_to_the_views(pike: async
             await pike.execute("set local role pages_reader; set local app.workspace = 'ws'")
             own = await pike.fetch("select * from pike_reporting.revenue_between('ws', '-infinity', 'infinity')")
             other = await pike.fetch("select * from pike_reporting.revenue_between('other', '-infinity', 'infinity')")
-            top = await pike.fetch("select * from pike_reporting.top_customers_between('other', '-infinity', 'infinity', 3)")
+            top = await pike.fetch(
+                "select * from pike_reporting.top_customers_between('other', '-infinity', 'infinity', 3)"
+            )
         assert own
         assert other == top == []
     finally:

@@ -1,4 +1,4 @@
-"""``…/settings``: what was chosen for a connection, and choosing otherwise. Every change is written down with both sides."""
+"""``…/settings``: what was chosen for a connection, and choosing otherwise. Changes are written down, both sides."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -37,8 +37,8 @@ async def _save(request: web.Request) -> web.StreamResponse:
         async with request.app[FRONT].database.connection("find a product") as connection:
             if not await products.can_be_sold(connection, visited.id, before.agreement_number, number):
                 problems["default_product"] = (
-                    f"Pike knows no product {number[:25]} of this agreement that can be sold. Check the number, or import "
-                    "products first."
+                    f"Pike knows no product {number[:25]} of this agreement that can be sold. Check the number, or "
+                    "import products first."
                 )
     if problems:
         return _form(request, visited, before, {**_values(before), **form}, problems, status=422)
@@ -85,7 +85,11 @@ def _offered(connected: EconomicConnection) -> Mapping[str, Mapping[str, str]]:
         "on_missing_product": connect_form.ON_MISSING_PRODUCT,
         "sync_every_minutes": connect_form.INTERVALS,
     }
-    names = {"sync_every_minutes": "minutes", "on_missing_customer": "(set by command)", "on_missing_product": "(set by command)"}
+    names = {
+        "sync_every_minutes": "minutes",
+        "on_missing_customer": "(set by command)",
+        "on_missing_product": "(set by command)",
+    }
     return {
         name: answers if now[name] in answers else {**answers, now[name]: f"{now[name]} {names.get(name, '')}".strip()}
         for name, answers in offered.items()
@@ -94,7 +98,9 @@ def _offered(connected: EconomicConnection) -> Mapping[str, Mapping[str, str]]:
 
 def _problems(before: EconomicConnection, form: Mapping[str, str]) -> dict[str, str]:
     return {
-        name: "Choose one of the answers." for name, answers in _offered(before).items() if form.get(name) not in answers
+        name: "Choose one of the answers."
+        for name, answers in _offered(before).items()
+        if form.get(name) not in answers
     }
 
 

@@ -1,7 +1,7 @@
-"""A table as a CSV file, written as it is sent: UTF-8 with its mark, amounts exact, no text that a spreadsheet would run.
+"""A table as a CSV file, written as it is sent: UTF-8 with its mark, amounts exact, no text that a spreadsheet runs.
 
-A cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a line's end is a formula to a spreadsheet. Texts (names and
-titles that anybody may have typed) get an apostrophe before it; amounts and dates are ours and stay as they are.
+A cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a line's end is a formula to a spreadsheet. Texts (names
+and titles that anybody may have typed) get an apostrophe before it; amounts and dates are ours and stay as they are.
 Source: https://owasp.org/www-community/attacks/CSV_Injection
 """
 
@@ -36,7 +36,7 @@ async def send(
 
 
 def written(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> Iterable[str]:
-    """Yield the file a few hundred rows at a time; the first piece begins with the mark that tells Excel it is UTF-8."""
+    """Yield the file a few hundred rows at a time; it begins with the mark that tells Excel it is UTF-8."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
     buffer.write("\ufeff")

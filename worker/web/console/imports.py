@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 from uuid import UUID
 
 from aiohttp import web
 from pydantic import ValidationError
 
-from events.fields import ImportEntity
 from events.imports import ImportCancelRequested, ImportRequested
+from schemas.kinds import IMPORTABLE
 from worker.handlers import asking
-from worker.handlers.importing.progress import ENTITY_OF
+from worker.handlers.importing.order import ENTITY_OF
 from worker.runtime.undo import undo_deactivations
 from worker.store import import_history, imports, operator_requests, previews
 from worker.store.import_history import Whole
@@ -29,7 +29,7 @@ from worker.web.operators import Role
 from worker.web.pages import render
 from worker.web.signing_in import checked_form
 
-ENTITIES: Mapping[str, str] = {name: name.capitalize() for name in get_args(ImportEntity)}
+ENTITIES: Mapping[str, str] = {name: name.capitalize() for name in IMPORTABLE}
 DONE: Mapping[str, str] = {
     "cancel": "The import stops at its next page. What it has written stays.",
     "undone": "The products that this import deactivated are active again.",
@@ -97,12 +97,8 @@ async def _list(request: web.Request) -> web.StreamResponse:
 async def _list_page(request: web.Request, visited: Visit, problem: str, status: int = 200) -> web.Response:
     filters, edge = Filters.read(request, []), Edge.read(request, 2)
     async with request.app[FRONT].database.connection("imports") as connection:
-        found = await import_history.page(
-            connection, visited.id, _key(edge), backwards=bool(edge and edge.backwards)
-        )
-    part = Slice.of(
-        found, import_history.PAGE, edge, lambda row: (row.started_at.isoformat(), str(row.id)), filters
-    )
+        found = await import_history.page(connection, visited.id, _key(edge), backwards=bool(edge and edge.backwards))
+    part = Slice.of(found, import_history.PAGE, edge, lambda row: (row.started_at.isoformat(), str(row.id)), filters)
     return show_tab(
         request, visited, "imports.html", tab="imports", status=status, slice=part, entities=ENTITIES, problem=problem
     )
@@ -216,6 +212,11 @@ def bars(whole: Whole | None) -> list[Bar]:
     stage, seen, totals = (whole.cursor.get(name) or {} for name in ("stage", "seen", "totals"))
     names = [name for name in ENTITY_OF if name in seen or name == stage]
     return [
-        Bar(_STAGES.get(name, name), int(seen.get(name, 0)), totals.get(name), name == stage and whole.row.state == "running")
+        Bar(
+            _STAGES.get(name, name),
+            int(seen.get(name, 0)),
+            totals.get(name),
+            name == stage and whole.row.state == "running",
+        )
         for name in names
     ]

@@ -1,4 +1,4 @@
-"""``…/matches``: customers of e-conomic that fit several of Pike's, side by side with them; a person says which (B11)."""
+"""``…/matches``: customers of e-conomic that fit several of Pike's, side by side; a person says which (B11)."""
 
 from collections.abc import Mapping
 
@@ -9,6 +9,7 @@ from events.requests import NotAccepted
 from worker.handlers import asking
 from worker.store import access_audit, customers, matches
 from worker.store.matches import State
+from worker.store.outbox import OutboxRow
 from worker.store.pool import Connection
 from worker.web.console.view import notice, see
 from worker.web.console.workspace import Visit, as_uuid, asker_of, form_id, show_tab, visit
@@ -19,7 +20,11 @@ from worker.web.signing_in import checked_form
 SHOWN = 20
 """Matches on the page; others follow as these are decided."""
 
-BY: Mapping[str, str] = {"vat_number": "the same VAT number", "email": "the same e-mail address", "name": "the same name"}
+BY: Mapping[str, str] = {
+    "vat_number": "the same VAT number",
+    "email": "the same e-mail address",
+    "name": "the same name",
+}
 DONE: Mapping[str, str] = {
     "linked": "Linked. The customer is being read from e-conomic.",
     "created": "It becomes a customer of its own, and is being read from e-conomic.",
@@ -40,9 +45,7 @@ async def _show(request: web.Request) -> web.StreamResponse:
 
 async def _page(request: web.Request, visited: Visit, problem: str = "", status: int = 200) -> web.Response:
     async with request.app[FRONT].database.connection("matches") as connection:
-        found = await matches.search(
-            connection, visited.id, visited.workspace.agreement_number, ["open"], limit=SHOWN
-        )
+        found = await matches.search(connection, visited.id, visited.workspace.agreement_number, ["open"], limit=SHOWN)
     return show_tab(
         request, visited, "matches.html", tab="matches", status=status, matches=found, by=BY, problem=problem,
         notice=notice(request, DONE),
@@ -79,7 +82,7 @@ async def _link(connection: Connection, visited: Visit, form: Mapping[str, str])
 
 async def _read_it(
     connection: Connection, request: web.Request, visited: Visit, form: Mapping[str, str], state: State
-) -> list[asking.OutboxRow]:
+) -> list[OutboxRow]:
     """Ask for the customer to be read, in the commit of the decision; one that is left out is only written down."""
     asker = asker_of(request, visited.operator)
     details = {"external_number": form["number"], "decision": state, "customer": form.get("customer")}

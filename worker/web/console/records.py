@@ -1,4 +1,4 @@
-"""``…/products``, ``…/customers``, ``…/invoices``: lists, one record with its history, and its Refresh (R12, R20, R28, R29)."""
+"""``…/products``, ``…/customers``, ``…/invoices``: lists, one record with its history, Refresh (R12, R20, R28, R29)."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date
@@ -15,12 +15,12 @@ from worker.web.console.filters import Filters
 from worker.web.console.live import Parts
 from worker.web.console.paging import Edge, Slice
 from worker.web.console.view import frame, see
-from worker.web.wording import FIELDS, shown
 from worker.web.console.workspace import Visit, ask, asked, record_id, show_tab, visit
 from worker.web.front import FRONT
 from worker.web.operators import Role
 from worker.web.pages import render
 from worker.web.signing_in import checked_form
+from worker.web.wording import FIELDS, shown
 
 KINDS: Mapping[str, Entity] = {"products": "product", "customers": "customer", "invoices": "invoice"}
 NARROWED: Mapping[str, str] = {
@@ -128,12 +128,13 @@ async def _seen(request: web.Request, visited: Visit) -> dict[str, Any]:
         if record is None:
             raise web.HTTPNotFound
         history = await record_pages.history(
-            connection, visited.id, found_id, int(before) if before.isascii() and before.isdigit() and len(before) < 18 else None
+            connection,
+            visited.id,
+            found_id,
+            int(before) if before.isascii() and before.isdigit() and len(before) < 18 else None,
         )
         lines = await record_pages.lines(connection, visited.id, found_id) if entity == "invoice" else []
-        invoices = (
-            await lists.invoices(connection, visited.id, customer_id=found_id) if entity == "customer" else []
-        )
+        invoices = await lists.invoices(connection, visited.id, customer_id=found_id) if entity == "customer" else []
         context = await reports.customer_context(connection, visited.id, found_id) if entity == "customer" else []
     return {
         "kind": kind,

@@ -149,16 +149,20 @@ def revenue_chart(rows: reports.Rows, since: date) -> Chart:
         for currency in currencies
     )
     return Bars(
-        "Net revenue per month", f"Net revenue of twelve months from {since:%Y-%m}: {total or 'none'}.", series, "money",
-        labels=tuple(f"{month:%b}" for month in months),
+        "Net revenue per month", f"Net revenue of twelve months from {since:%Y-%m}: {total or 'none'}.", series,
+        "money", labels=tuple(f"{month:%b}" for month in months),
     )  # fmt: skip
 
 
 def receivables_chart(rows: reports.Rows) -> Chart:
     """Draw what is owed by age, a colour per currency."""
     series = tuple(Series(row["currency"] or "?", tuple(float(age) for age in by_age(row))) for row in rows)
-    told = ", ".join(f"{row['outstanding']:,.2f} {row['currency'] or '?'}, of it overdue {row['overdue']:,.2f}" for row in rows)
-    return Bars("Receivables by age", f"Outstanding: {told or 'nothing'}.", series, "money", labels=tuple(AGES.values()))
+    told = ", ".join(
+        f"{row['outstanding']:,.2f} {row['currency'] or '?'}, of it overdue {row['overdue']:,.2f}" for row in rows
+    )
+    return Bars(
+        "Receivables by age", f"Outstanding: {told or 'nothing'}.", series, "money", labels=tuple(AGES.values())
+    )
 
 
 def by_age(row: Mapping[str, Any]) -> list[Decimal]:
