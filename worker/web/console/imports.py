@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from aiohttp import web
 from pydantic import ValidationError
@@ -141,13 +141,13 @@ async def _show(request: web.Request) -> web.StreamResponse:
 
 
 async def _live(request: web.Request) -> web.StreamResponse:
-    visited = await visit(request)
+    visited, new_id = await visit(request), str(uuid4())
 
     async def look() -> Parts:
         seen = await _seen(request, visited)
         html = render(
             "console/workspace/_import.html", seen=seen, entities=ENTITIES, at=visited.at, workspace=visited.workspace,
-            new_id="", **frame(request, visited.operator),
+            new_id=new_id, **frame(request, visited.operator),
         )  # fmt: skip
         return Parts({"import": html}, over=seen.over)
 
