@@ -135,7 +135,13 @@ def status(name: str) -> tuple[str, str]:
     return STATUS.get(name, (name, "plain"))
 
 
+def short(text: str | None, most: int = 160) -> str:
+    """Return the beginning of a text that may be very long, where all of it is shown elsewhere or to nobody's use."""
+    return text if text is not None and len(text) <= most else f"{(text or '')[:most]}…" if text else ""
+
+
 FILTERS: Mapping[str, Any] = {
+    "short": short,
     "exact": exact,
     "amount": amount,
     "value": plain,
