@@ -16,8 +16,9 @@ from worker.store.tables import CUSTOMERS, Table
 
 def test_names_of_one_and_of_all_go_together() -> None:
     assert [LIST_OF[kind] for kind in KINDS] == list(IMPORTABLE)
-    assert {name: entity.kind for name, entity in ENTITIES.items()} == {"products": "product", "customers": "customer"}
     assert tuple(ENTITIES) == LISTED
+    assert {LIST_OF[entity.kind]: name for name, entity in ENTITIES.items()} == {name: name for name in LISTED}
+    assert (LIST_OF["product"], LIST_OF["customer"], LIST_OF["invoice"]) == ("products", "customers", "invoices")
 
 
 def test_every_stage_has_a_step_an_entity_and_a_place() -> None:

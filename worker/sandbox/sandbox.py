@@ -51,7 +51,9 @@ class Sandbox(World):
             raise
         self._runner = runner
         bound = runner.addresses[0][1]
-        self._origin = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+        # Links in answers name an address that can be opened, also when it listens on every one (in a container)
+        shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+        self._origin = f"http://{f'[{shown}]' if ':' in shown else shown}:{bound}"
         for agreement in [*self.agreements, *([self._demo] if self._demo else [])]:
             agreement.forget_texts()  # they hold links with the address of an earlier start
         self._surfaces = {

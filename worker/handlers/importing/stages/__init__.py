@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import partial
 
 from worker.entities import ENTITIES
-from worker.handlers.importing.order import LATE
+from worker.handlers.importing.order import LATE, ORDER
 from worker.handlers.importing.stages.booked import booked_stage, missed_stage
 from worker.handlers.importing.stages.customers import customers_stage
 from worker.handlers.importing.stages.drafts import drafts_stage
@@ -22,7 +22,7 @@ _LISTS: Mapping[str, Stage] = {
 
 STAGE_STEPS: Mapping[str, Stage] = {
     **_LISTS,
-    **{f"{LATE}{name}": stage for name, stage in _LISTS.items()},
+    **{stage: _LISTS[stage.removeprefix(LATE)] for stage in ORDER if stage.startswith(LATE)},
     "booked": booked_stage,
     "missed": missed_stage,
     "unpaid": unpaid_stage,
