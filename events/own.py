@@ -21,6 +21,18 @@ class SyncRequested(Incoming):
     mode: Literal["full", "changes"] = "changes"
 
 
+class HintsRead(Incoming):
+    """Internal: read again what webhooks of this workspace's agreement hinted at."""
+
+    TYPE: ClassVar[str] = "pike-economic.hints.read"
+
+
+class HooksCheck(Incoming):
+    """Internal: look at the webhooks of this workspace's agreement; make what is missing, switch on what is off."""
+
+    TYPE: ClassVar[str] = "pike-economic.hooks.check"
+
+
 class SyncContinue(Incoming):
     """Internal: the next slice of such a round."""
 

@@ -140,6 +140,19 @@ async def rotate_keys(as_json: bool) -> int | None:
     return await access.rotate_keys(as_json)
 
 
+@cli.command()
+@click.option("--workspace", help="Only this workspace.")
+@click.option("--check", is_flag=True, help="Let a worker look at them, and repair them, now.")
+@click.option("--addresses", is_flag=True, help="The addresses to set hooks up by hand; they hold a secret.")
+@AS_JSON
+@command
+async def hooks(workspace: str | None, check: bool, addresses: bool, as_json: bool) -> int | None:
+    """Show the webhooks of every agreement, as they were last found in e-conomic."""
+    from worker.cli import hooks as found
+
+    return await found.show(found.Asked(workspace, check, addresses), as_json)
+
+
 @cli.command(name="connect-link")
 @WORKSPACE
 @click.option("--by", default="command line", show_default=True, help="Who connects, for the record.")
@@ -489,12 +502,13 @@ def asyncapi() -> None:
 
 
 @cli.command(hidden=True)
+@click.option("--env", "file", metavar="FILE", help="Write what other commands need to this file while it runs.")
 @command
-async def dev() -> int | None:
+async def dev(file: str | None) -> int | None:
     """Run the demo's stack until Ctrl-C: private servers, local e-conomic, worker."""
     from worker.demo.dev import dev as stay
 
-    return await stay()
+    return await stay(file)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from worker import failpoints
 from worker.entities import ENTITIES, PRODUCTS, EntityType
 from worker.errors import Refused, refused
 from worker.handlers.importing import customers as customer_sweep
-from worker.handlers.importing.sweep import announce
+from worker.handlers.importing.reading import announce
 from worker.handlers.moves import announce_moves
 from worker.handlers.registers import Registers
 from worker.mapping import invoice as invoice_mapping

@@ -16,11 +16,11 @@ from uuid import UUID
 
 from schemas.base import Strict
 from schemas.kinds import LIST_OF, Entity, ListedEntity
+from worker.store import sharing
 from worker.store.pool import Connection
-from worker.store.tables import NUMBER, Table, columns_of, pairs_of
-
-STAMP_EVERY = "1 hour"
-"""How old *last synced* may grow while an import meets a record unchanged, before the row is written for it alone."""
+from worker.store.sharing import Shared
+from worker.store.tables import NUMBER, Table
+from worker.store.upserts import page_sql, records_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,63 +51,45 @@ class Written:
         return self.created or bool(self.changes)
 
 
-def stale_sql(alias: str) -> str:
-    """SQL: a row must be written although no column differs: its stamp is old, or it tells a failure or a loss."""
-    return (
-        f"({alias}.last_synced_at is null or {alias}.last_synced_at < now() - interval '{STAMP_EVERY}'"
-        f" or {alias}.last_problem is not null or {alias}.vanished_at is not null)"
-    )
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Rows that one event writes: whose they are, when they were read, their numbers, a list per column."""
+
+    workspace_id: str
+    agreement: int
+    as_of: datetime
+    numbers: Sequence[str]
+    columns: Sequence[Sequence[Any]]
+
+    def identities(self) -> set[tuple[str, int, str]]:
+        """Return what tells the rows apart."""
+        return {(self.workspace_id, self.agreement, number) for number in self.numbers}
 
 
 @cache
-def upsert_sql(table: Table) -> str:
-    """Build the upsert. Parameters: workspace, agreement, as-of time, sparingly, numbers, one array per column."""
-    names = table.names
-    listed = ", ".join(names)
-    arrays = ", ".join(f"${index}::{kind}[]" for index, (_, kind) in enumerate(table.columns, start=6))
+def _shared(table: Table) -> Shared[_Batch, list[Written]]:
+    """Return the upsert that events may share."""
 
-    def row(alias: str) -> str:
-        return columns_of(alias, names)
+    async def many(connection: Connection, batches: Sequence[_Batch]) -> list[list[Written]]:
+        whose = {identity: place for place, batch in enumerate(batches) for identity in batch.identities()}
+        rows = await connection.fetch(
+            records_sql(table),
+            [batch.workspace_id for batch in batches for _ in batch.numbers],
+            [batch.agreement for batch in batches for _ in batch.numbers],
+            [batch.as_of for batch in batches for _ in batch.numbers],
+            [number for batch in batches for number in batch.numbers],
+            *([value for batch in batches for value in batch.columns[n]] for n in range(len(table.names))),
+        )
+        written: list[list[Written]] = [[] for _ in batches]
+        for row in rows:
+            written[whose[row["workspace_id"], row["agreement_number"], row["external_number"]]].append(_written(row))
+        return written
 
-    def pairs(alias: str) -> str:
-        return pairs_of(alias, [*names, "active"])
+    return Shared(many, lambda batch: {(table.name, *identity) for identity in batch.identities()})
 
-    # Table and column names come from the constants above, never from data.
-    return f"""
-with incoming as (
-    select t.* from unnest($5::text[], {arrays}) as t(external_number, {listed})
-    -- "limit 1" keeps it a look-up by index whatever the statistics of a table that is just being filled say
-    left join lateral (
-        select r.* from {table.name} r
-        where $4 and r.workspace_id = $1 and r.agreement_number = $2 and r.external_number = t.external_number limit 1
-    ) now on true
-    where now.id is null or ({row("now")}) is distinct from ({row("t")}) or now.locked <> {table.locked} or {stale_sql("now")}
-), written as (
-    insert into {table.name} as r
-        (workspace_id, agreement_number, external_number, {listed}, active, locked,
-         last_synced_at, last_attempt_at, synced_as_of)
-    select $1, $2, i.external_number, {row("i")}, not i.barred or {"false" if table.locked else "true"}, {table.locked},
-           now(), now(), $3
-    from incoming i
-    order by i.external_number
-    on conflict (workspace_id, agreement_number, external_number) do update
-    set {", ".join(f"{name} = excluded.{name}" for name in names)},
-        active = case when r.vanished_at is not null or r.barred is distinct from excluded.barred
-                      then excluded.active else r.active end,
-        vanished_at = null, locked = excluded.locked,
-        last_synced_at = now(), last_attempt_at = now(), last_problem = null, synced_as_of = excluded.synced_as_of,
-        updated_at = case when ({row("r")}) is distinct from ({row("excluded")}) or r.vanished_at is not null
-                          then now() else r.updated_at end
-    where r.synced_as_of is null or r.synced_as_of <= excluded.synced_as_of
-    returning r.*
-)
-select w.id, w.external_number, old.id is null as created,
-       case when old.id is not null and ({row("old")}, old.active) is distinct from ({row("w")}, w.active)
-            then jsonb_build_array(jsonb_build_object({pairs("old")}), jsonb_build_object({pairs("w")})) end as versions
-from written w
--- the statement's own snapshot: rows as they were before it, found by primary key
-left join lateral (select r.* from {table.name} r where r.id = w.id limit 1) old on true
-"""  # noqa: S608
+
+def _written(row: Any) -> Written:
+    return Written(row["id"], row["external_number"], row["created"], changes_between(row["versions"]))
 
 
 async def upsert(
@@ -127,8 +109,10 @@ async def upsert(
     if not rows:
         return []
     numbers, *columns = ([getattr(row, name) for row in rows] for name in (NUMBER, *table.names))
-    found = await connection.fetch(upsert_sql(table), workspace_id, agreement, as_of, sparingly, numbers, *columns)
-    return [Written(r["id"], r["external_number"], r["created"], changes_between(r["versions"])) for r in found]
+    if sparingly:
+        found = await connection.fetch(page_sql(table), workspace_id, agreement, as_of, numbers, *columns)
+        return [_written(row) for row in found]
+    return await sharing.run(connection, _shared(table), _Batch(workspace_id, agreement, as_of, numbers, columns))
 
 
 def changes_between(versions: list[dict[str, Any]] | None) -> tuple[Change, ...]:
@@ -194,6 +178,30 @@ async def mark_vanished(
     sql = _VANISHED.format(table=table.name)
     rows = await connection.fetch(sql, workspace_id, agreement, seen_since, list(gone))
     return [(row["id"], row["external_number"]) for row in rows]
+
+
+async def renumber(
+    connection: Connection, table: Table, workspace_id: str, agreement: int, old: str, new: str, actor: str
+) -> UUID | None:
+    """Let a linked row go on under another number, and audit it. ``None`` when there is nothing to move.
+
+    A row that has the new number already stays: it was read before we heard of the renumbering.
+    """
+    moved: UUID | None = await connection.fetchval(
+        f"""update {table.name} r set external_number = $4, updated_at = now()
+            where r.workspace_id = $1 and r.agreement_number = $2 and r.external_number = $3
+              and not exists (select 1 from {table.name} o where o.workspace_id = $1 and o.agreement_number = $2
+                              and o.external_number = $4)
+            returning r.id""",  # noqa: S608
+        workspace_id,
+        agreement,
+        old,
+        new,
+    )
+    if moved is not None:
+        change = Change("external_number", old, new)
+        await write_audit(connection, workspace_id, table.entity, actor, [Written(moved, new, False, (change,))])
+    return moved
 
 
 async def deactivate_unlinked(

@@ -8,6 +8,7 @@ from aiohttp import web
 from worker.clock import Clock
 from worker.economic.client import EconomicClient
 from worker.handlers.connect_steps import Steps
+from worker.runtime.hook_desk import HookDesk
 from worker.store.crypto import Vault
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Database
@@ -28,6 +29,7 @@ class Front:
     steps: Steps
     operators: Operators
     announce: Callable[[Sequence[OutboxRow]], None]
+    desk: HookDesk
     public_url: str
     consent_url: str
     app_public_token: str

@@ -41,23 +41,28 @@ _HEADERS = {
 }
 _OPEN = frozenset({"/health/live", "/health/ready", "/metrics"})
 _SLOW = ("/connect/callback", "/connect/confirm")
-_AT_WORK = web.AppKey("at_work", list[int])
+_READS_THERE = "/dry-run"
+"""End of addresses that read from e-conomic before they answer."""
+_HOOKS = "/webhooks/"
+MAX_HOOKS_AT_WORK = 512
+"""Webhook calls are many, short, and come in bursts: they have places of their own."""
+_AT_WORK = web.AppKey("at_work", dict[bool, int])
 
 
 class _Bounds:
     """A request's place among those at work, and its time limit."""
 
-    def __init__(self, at_work: list[int], limit: asyncio.Timeout) -> None:
-        self._at_work = at_work
+    def __init__(self, at_work: dict[bool, int], hook: bool, limit: asyncio.Timeout) -> None:
+        self._at_work, self._hook = at_work, hook
         self.limit = limit
         self._inside = True
-        at_work[0] += 1
+        at_work[hook] += 1
 
     def leave(self) -> None:
         """Give the place back, once."""
         if self._inside:
             self._inside = False
-            self._at_work[0] -= 1
+            self._at_work[self._hook] -= 1
 
 
 _BOUNDS = web.RequestKey("bounds", _Bounds)
@@ -75,7 +80,7 @@ Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 def harden(app: web.Application) -> None:
     """Make every answer of the application obey."""
-    app[_AT_WORK] = [0]
+    app[_AT_WORK] = {True: 0, False: 0}
     app.middlewares.append(_within_bounds)
     app.on_response_prepare.append(_add_headers)
 
@@ -91,12 +96,13 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
 
 @web.middleware
 async def _within_bounds(request: web.Request, handler: Handler) -> web.StreamResponse:
-    at_work = request.app[_AT_WORK]
-    if at_work[0] >= MAX_AT_WORK and request.path not in _OPEN:
+    at_work, hook = request.app[_AT_WORK], request.path.startswith(_HOOKS)
+    if at_work[hook] >= (MAX_HOOKS_AT_WORK if hook else MAX_AT_WORK) and request.path not in _OPEN:
         return refusal(request, 503, "Too much at once", "Please try again in a few seconds.", {"Retry-After": "5"})
     try:
-        async with asyncio.timeout(REQUEST_LIMIT_S if request.path.startswith(_SLOW) else PUBLIC_LIMIT_S) as limit:
-            bounds = request[_BOUNDS] = _Bounds(at_work, limit)
+        slow = request.path.startswith(_SLOW) or request.path.endswith(_READS_THERE)
+        async with asyncio.timeout(REQUEST_LIMIT_S if slow else PUBLIC_LIMIT_S) as limit:
+            bounds = request[_BOUNDS] = _Bounds(at_work, hook, limit)
             try:
                 return await handler(request)
             finally:

@@ -25,6 +25,7 @@ VIEWS = [
     "project_context",
     "sync_status",
     "economic_tags",
+    "freshness",
 ]
 RELATIONS = [f"pike.{name}" for name in TABLES] + [f"pike_reporting.{name}" for name in VIEWS]
 PASSWORD = secrets.token_hex(8)

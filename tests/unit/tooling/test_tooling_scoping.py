@@ -27,6 +27,8 @@ _BY_IDENTITY = {
     "previews": "an import's own id, taken from its row, which was found by workspace",
     "inbox": "an event is one event by (source, id), whatever workspace it names; other contents are a conflict",
     "effects": "an id that the ledger knows from another workspace is refused before (worker.store.ownership)",
+    "hooks": "a connection's own rows, by the id of the connection; whose are to be looked at is asked over all",
+    "hints": "a connection's own rows, by the id of the connection; whose nobody reads is asked over all",
     "outbox": "rows of its own, by row id; answers of all workspaces are published by whoever comes first",
     "dead_letters": "an operator's list, of all workspaces on purpose; it can be narrowed to one",
     "replays": "an operator's campaign, over the letters that the operator chose",

@@ -74,6 +74,15 @@ class CustomerCalls(RecordCalls):
             found.extend(contact for contact in page.items if first <= contact.customer_number <= last)
         return found
 
+    async def contacts_of(self, numbers: Sequence[int]) -> list[Contact]:
+        """Contacts of these customers, two hundred customers a call. One that cannot be read is left out."""
+        wanted = set(numbers)
+        found: list[Contact] = []
+        for part in parts(list(dict.fromkeys(numbers))):
+            async for page in self.contact_pages(expression=filters.one_of("customerNumber", part)):
+                found.extend(contact for contact in page.items if contact.customer_number in wanted)
+        return found
+
     async def list_contacts(self, customer_number: int) -> list[EconomicContact]:
         """Contacts of one customer."""
         path = f"/customers/{path_key(customer_number)}/contacts"

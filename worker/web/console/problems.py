@@ -1,130 +1,85 @@
-"""``…/problems``: what could not be done, in words, by what puts it right; and *fix all like this* (B3)."""
+"""``…/problems``: what could not be done, in words, by what puts it right; and *fix all like this* (B3).
 
-from dataclasses import dataclass
-from uuid import UUID
+Sending again is a campaign like any other: its page, and every single letter, are with the dead letters.
+"""
 
 from aiohttp import web
 
-from worker.runtime import campaign as campaigning
-from worker.runtime.letters import Group, group, key_of
-from worker.store import dead_letters, replays
-from worker.store.replays import Campaign, Counts, Placed
-from worker.web.console import campaigns, live
-from worker.web.console.live import Parts
-from worker.web.console.view import frame, notice, see
-from worker.web.console.workspace import Visit, as_uuid, asker_of, show_tab, visit
+from worker.runtime import campaign as replaying
+from worker.runtime.letters import document_of
+from worker.store import dead_letters, letter_lists
+from worker.store.letter_lists import Chosen, Counted
+from worker.store.pool import Connection
+from worker.web.console.campaign_runs import RUNS, Full
+from worker.web.console.dead import key_of
+from worker.web.console.letter import name_of
+from worker.web.console.view import notice, see
+from worker.web.console.workspace import Visit, show_tab, visit
 from worker.web.front import FRONT
 from worker.web.operators import Role
-from worker.web.pages import render
 from worker.web.signing_in import checked_form
 
-SHOWN = 8
-"""Documents that a group names; the count is whole."""
+RATE_PER_S = 5.0
+MAX_FAILURE_SHARE = 0.2
+"""As the command has them unless told otherwise."""
 
 DONE = {
-    "taken": "Somebody is sending these again already, or they are closed by now. Nothing was done a second time.",
+    "nothing": "Nothing was sent: none of these is open any more. Somebody sent or discarded them before.",
+    "full": "This worker sends as much again as it may. Nothing was sent; try again in a minute.",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """A campaign under way or ended."""
-
-    row: Campaign
-    counts: Counts
-    failed: list[Placed]
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more comes by itself."""
-        return self.row.state != "running" and not self.counts.pending
-
-    @property
-    def alone(self) -> bool:
-        """Whether it is to go on and nobody runs it."""
-        return self.row.state == "running" and not self.row.lease_left_s
-
-
 def add_routes(app: web.Application) -> None:
-    """Add the page and its stream."""
-    campaigns.prepare(app)
-    base = "/console/workspaces/{workspace}/problems"
-    app.router.add_get(base, _show)
-    app.router.add_post(base, _act)
-    app.router.add_get(base + "/live", _live)
+    """Add the page."""
+    app.router.add_get("/console/workspaces/{workspace}/problems", _show)
+    app.router.add_post("/console/workspaces/{workspace}/problems", _fix)
 
 
 async def _show(request: web.Request) -> web.StreamResponse:
     visited = await visit(request)
-    groups = await _groups(request, visited)
-    sending = await _sending(request, visited, request.query.get("campaign"))
+    async with request.app[FRONT].database.connection("problems") as connection:
+        groups = await letter_lists.groups(connection, Chosen(workspace_id=visited.id))
+        wanted = [letter_id for each in groups for letter_id in each.newest]
+        letters = await dead_letters.search(connection, ids=wanted, state=None) if wanted else []
+    found = {letter.id: letter for letter in letters}
+    told = [
+        {"id": key_of(each).id, "counted": each, "letters": [found[one] for one in each.newest if one in found]}
+        for each in groups
+    ]
     return show_tab(
-        request, visited, "problems.html", tab="problems", groups=groups, shown=SHOWN, sending=sending,
+        request, visited, "problems.html", tab="problems", groups=told, document_of=document_of,
         notice=notice(request, DONE),
     )  # fmt: skip
 
 
-async def _live(request: web.Request) -> web.StreamResponse:
-    visited = await visit(request)
-
-    async def look() -> Parts:
-        sending = await _sending(request, visited, request.query.get("campaign"))
-        html = render(
-            "console/workspace/_sending.html", sending=sending, at=visited.at, **frame(request, visited.operator)
-        )
-        return Parts({"sending": html}, over=sending is None or sending.over)
-
-    return await live.stream(request, look, every_s=1.0)
-
-
-async def _act(request: web.Request) -> web.StreamResponse:
+async def _fix(request: web.Request) -> web.StreamResponse:
+    """Send every open letter of a group again: one, then ten, then the rest."""
     visited = await visit(request, Role.OPERATOR)
-    form = await checked_form(request)
-    asker, front = asker_of(request, visited.operator), request.app[FRONT]
-    match form.get("act"):
-        case "fix":
-            begun = await campaigning.begin(
-                front.database, await _like(request, visited, form.get("group", "")),
-                selection={"workspace": visited.id, "group": form.get("group", "")},
-                rate_per_s=campaigns.RATE_PER_S, max_failure_share=campaigns.MAX_FAILURE_SHARE, by=asker.operator,
-            )  # fmt: skip
-            if not begun.letters:
-                return see(f"{visited.at}/problems?done=taken")
-            campaign_id = begun.id
-        case "go_on":
-            campaign_id = as_uuid(form.get("campaign", ""))
-            if await _sending(request, visited, str(campaign_id)) is None:
-                raise web.HTTPNotFound
-        case _:
-            raise web.HTTPBadRequest
-    campaigns.go_on(request.app, campaign_id, asker.operator)
-    return see(f"{visited.at}/problems?campaign={campaign_id}")
-
-
-async def _groups(request: web.Request, visited: Visit) -> list[Group]:
-    async with request.app[FRONT].database.connection("problems") as connection:
-        letters = dead_letters.search_all(connection, workspace_id=visited.id)
-        return await group(letters, {visited.id: visited.workspace.agreement_number})
-
-
-async def _like(request: web.Request, visited: Visit, name: str) -> list[UUID]:
-    """Return the open letters of a group of this workspace, oldest first."""
-    agreements = {visited.id: visited.workspace.agreement_number}
-    async with request.app[FRONT].database.connection("a group of letters") as connection:
-        letters = dead_letters.search_all(connection, workspace_id=visited.id)
-        return [letter.id async for letter in letters if key_of(letter, agreements).id == name]
-
-
-async def _sending(request: web.Request, visited: Visit, text: str | None) -> Sending | None:
-    """Return a campaign of this workspace; ``None`` for any other, and for what is no id."""
+    group, front = (await checked_form(request)).get("group", ""), request.app[FRONT]
+    async with front.database.connection("a group of letters") as connection:
+        chosen = await _group(connection, visited, group)
+        if chosen is None:
+            return see(f"{visited.at}/problems?done=nothing")
+        ids = await letter_lists.ids(connection, _chosen(visited, chosen))
+    begun = await replaying.begin(
+        front.database, ids, selection={"workspace": visited.id, "group": group}, rate_per_s=RATE_PER_S,
+        max_failure_share=MAX_FAILURE_SHARE, by=name_of(visited.operator),
+    )  # fmt: skip
+    if not begun.letters:
+        other = next(iter(begun.taken.values()), None)  # somebody was faster
+        return see(f"/console/dead/campaigns/{other}?done=taken" if other else f"{visited.at}/problems?done=nothing")
     try:
-        campaign_id = UUID(text or "")
-    except ValueError:
-        return None
-    async with request.app[FRONT].database.transaction("look at a campaign") as connection:
-        row = await replays.find(connection, campaign_id)
-        if row is None or not await replays.within(connection, campaign_id, visited.id):
-            return None
-        counts = await replays.settle(connection, campaign_id)
-        placed = await replays.letters_of(connection, campaign_id)
-    return Sending(row, counts, [each for each in placed if each.state in ("failed", "held")][:SHOWN])
+        request.app[RUNS].start(begun.id, name_of(visited.operator))
+    except Full:
+        return see(f"{visited.at}/problems?done=full")
+    return see(f"/console/dead/campaigns/{begun.id}")
+
+
+async def _group(connection: Connection, visited: Visit, name: str) -> Counted | None:
+    groups = await letter_lists.groups(connection, Chosen(workspace_id=visited.id))
+    return next((each for each in groups if key_of(each).id == name), None)
+
+
+def _chosen(visited: Visit, each: Counted) -> Chosen:
+    group = (each.cause, each.error_code, each.place, each.agreement_number)
+    return Chosen(workspace_id=visited.id, group=group)
