@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 
 from tests.benchmarks.console import run as console
 from tests.benchmarks.events import run as events
+from tests.benchmarks.fairness import run as fairness
+from tests.benchmarks.freshness import run as freshness
 from tests.benchmarks.imports import run as imports
 from tests.benchmarks.memory import run as memory
 from tests.benchmarks.metrics import run as metrics
@@ -13,9 +15,11 @@ from tests.benchmarks.scale import run as scale
 SECTIONS: Mapping[str, Callable[[list[str]], None]] = {
     "console": console.main,
     "events": events.main,
+    "fairness": fairness.main,
     "scale": scale.main,
     "memory": memory.main,
     "imports": imports.main,
+    "freshness": freshness.main,
     "metrics": metrics.main,
 }
 
