@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Mapping
 
 from tests.benchmarks.events import run as events
+from tests.benchmarks.fairness import run as fairness
+from tests.benchmarks.freshness import run as freshness
 from tests.benchmarks.imports import run as imports
 from tests.benchmarks.memory import run as memory
 from tests.benchmarks.metrics import run as metrics
@@ -11,9 +13,11 @@ from tests.benchmarks.scale import run as scale
 
 SECTIONS: Mapping[str, Callable[[list[str]], None]] = {
     "events": events.main,
+    "fairness": fairness.main,
     "scale": scale.main,
     "memory": memory.main,
     "imports": imports.main,
+    "freshness": freshness.main,
     "metrics": metrics.main,
 }
 

@@ -30,6 +30,7 @@ from worker.runtime.gatekeeper import Gatekeeper
 from worker.runtime.identity import received
 from worker.runtime.judge import Policy, judge
 from worker.runtime.lease import LEASE_S, Leases
+from worker.runtime.pace import Pace
 from worker.runtime.refusals import kills_the_process, nobody_handles, not_connected, stored_problem
 from worker.runtime.solo import SOLO_AFTER, Company, deaths
 from worker.runtime.tally import Tally
@@ -68,6 +69,7 @@ class Dispatcher:
     announce: Callable[[Sequence[OutboxRow]], None]
     policy: Policy
     slice_s: float
+    pace: Pace
     tally: Tally = field(default_factory=Tally)
     burial: Burial = field(init=False)
     failures: Failures = field(init=False)
@@ -205,8 +207,10 @@ class Dispatcher:
                 bugs=sum(note.get("cause") == Cause.INTERNAL_ERROR for note in claim.history),
             )
             account.failed(exc, decision.problem.cause)
+            self.pace.learn(run, exc, self.clock.monotonic() - account.begun_s)
             await self.gatekeeper.learn(run, claimed.gates, exc)
             return await self.failures.record(delivery, run, exc, decision)
+        self.pace.learn(run, None, self.clock.monotonic() - account.begun_s)
         await self.gatekeeper.learn(run, claimed.gates, None)
         return done
 
