@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 
+from tests.benchmarks.console import run as console
 from tests.benchmarks.events import run as events
 from tests.benchmarks.fairness import run as fairness
 from tests.benchmarks.freshness import run as freshness
@@ -12,6 +13,7 @@ from tests.benchmarks.metrics import run as metrics
 from tests.benchmarks.scale import run as scale
 
 SECTIONS: Mapping[str, Callable[[list[str]], None]] = {
+    "console": console.main,
     "events": events.main,
     "fairness": fairness.main,
     "scale": scale.main,
