@@ -88,7 +88,7 @@ def _text(node: ast.expr) -> str:
 
 
 def unscoped() -> list[Statement]:
-    return [each for path in sorted(STORE.glob("*.py")) for each in statements(path.stem, path.read_text())]
+    return [each for path in sorted(STORE.rglob("*.py")) for each in statements(path.stem, path.read_text())]
 
 
 def test_every_statement_on_the_read_model_names_the_workspace() -> None:
