@@ -22,7 +22,15 @@ PERSON = Person.of(
 
 @pytest.mark.parametrize(
     "text",
-    ["til BO@X.example", "konto@x.example", "DK12345678", "Gade 7", 'Bo "Bobo" Ærø', 'Bo \\"Bobo\\" \\u00c6r\\u00f8'],
+    [
+        "til BO@X.example",
+        "konto@x.example",
+        "DK12345678",
+        "Gade 7",
+        "linje\\nGade 7",
+        'Bo "Bobo" Ærø',
+        'Bo \\"Bobo\\" \\u00c6r\\u00f8',
+    ],
 )
 def test_every_spelling_is_found_and_taken_out(text: str) -> None:
     assert PERSON.named_in(f"x {text} y")

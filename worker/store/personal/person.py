@@ -12,6 +12,10 @@ ERASED = "[erased]"
 SHORTEST = 4
 """Shorter words would be found everywhere; so would first names alone, which are not looked for."""
 
+# Whole words; what follows an escape of JSON (\\n, \\u00e6) begins one.
+_BEGINS = r"(?:(?<!\w)|(?<=\\[nrtbf])|(?<=\\u[0-9a-f]{4}))"
+_ENDS = r"(?!\w)"
+
 _WHOLE = (
     "name",
     "primary_contact_full_name",
@@ -47,7 +51,7 @@ class Person:
     def _pattern(self) -> re.Pattern[str] | None:
         spellings = {spelling for word in self.words for spelling in _spellings(word)}
         parts = [re.escape(each) for each in sorted(spellings, key=lambda each: (-len(each), each))]
-        return re.compile("|".join(parts), re.IGNORECASE) if parts else None
+        return re.compile(f"{_BEGINS}(?:{'|'.join(parts)}){_ENDS}", re.IGNORECASE) if parts else None
 
     def named_in(self, text: str) -> bool:
         """Whether a text names the person or the id."""
