@@ -5,11 +5,13 @@ from typing import Any
 from uuid import UUID
 
 from worker.store.personal.person import Person
-from worker.store.personal.places import OF_NOBODY, SECRET, scope_of
+from worker.store.personal.places import CHILDREN, SECRET, scope_of
 from worker.store.pool import Connection
 
 _TABLES = """
-select n.nspname || '.' || c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+select n.nspname || '.' || c.relname as name,
+       exists (select 1 from pg_attribute a where a.attrelid = c.oid and a.attname = 'workspace_id') as named
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname in ('pike', 'economic') and c.relkind = 'r' order by 1
 """
 
@@ -37,7 +39,7 @@ async def find_person(connection: Connection, workspace_id: str, customer_id: UU
 
 async def tables(connection: Connection) -> list[str]:
     """Return the tables that hold something of workspaces."""
-    return [row["name"] for row in await connection.fetch(_TABLES) if row["name"] not in OF_NOBODY]
+    return [row["name"] for row in await connection.fetch(_TABLES) if row["named"] or row["name"] in CHILDREN]
 
 
 async def rows(
