@@ -15,7 +15,7 @@ ARGS ?=
 # Test files run side by side, each process with servers of its own; PARALLEL= runs one after the other
 PARALLEL ?= -n 3 --dist loadfile
 
-.PHONY: help demo dev test chaos situations mutations bench check requirements contract lock
+.PHONY: help demo dev test chaos situations mutations bench check requirements contract docs lock deploy-check release audit
 
 help: ## List the commands (this is the default)
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -46,12 +46,13 @@ bench: $(STAMP) .venv-peers/.installed ## Measure the event path beside FastStre
 	@.venv-peers/bin/pip install --quiet --disable-pip-version-check -r tests/benchmarks/peers.txt
 	@touch $@
 
-check: $(STAMP) ## Format, lint, types, import contracts, the event contract, and that requirements.lock is current
+check: $(STAMP) ## Format, lint, types, import contracts, the event contract, and that reference pages and requirements.lock are current
 	@echo "format"; $(BIN)/ruff format --check --quiet . || { echo "  to repair: $(BIN)/ruff format ."; exit 1; }
 	@echo "lint"; $(BIN)/ruff check --quiet .
 	@echo "types"; $(BIN)/mypy --no-error-summary
 	@echo "import contracts"; $(BIN)/lint-imports > $(VENV)/lint-imports.log 2>&1 || { cat $(VENV)/lint-imports.log; exit 1; }
 	@echo "contract"; $(BIN)/python -m events.contract --check
+	@echo "reference pages"; $(BIN)/python -m deploy.docs.generate --check
 	@echo "lock file"; $(BIN)/python deploy/lock.py --check
 	@echo "all checks passed"
 
@@ -61,8 +62,25 @@ requirements: $(STAMP) ## Which tests prove which requirement; fails when a prom
 contract: $(STAMP) ## Write the AsyncAPI document and the JSON Schemas in deploy/contract anew
 	@$(BIN)/python -m events.contract
 
+docs: $(STAMP) ## Write the reference pages in deploy/docs/reference anew
+	@$(BIN)/python -m deploy.docs.generate
+
 lock: $(STAMP) ## Write requirements.lock anew from pyproject.toml (needs a package index)
 	@$(BIN)/python deploy/lock.py
+
+deploy-check: $(STAMP) .venv-tools/.installed ## Check Dockerfile, compose file, Kubernetes and scripts, and run the image's steps without an engine
+	@$(BIN)/python -m deploy.checks $(ARGS)
+
+release: $(STAMP) .venv-tools/.installed ## Build the wheel twice, compare, try it in an empty environment; bill of materials and licences; all into dist/
+	@$(BIN)/python -m deploy.release
+
+audit: $(STAMP) .venv-tools/.installed ## Known vulnerabilities of what the worker runs on; fails when there is one, or nobody to ask
+	@$(BIN)/python -m deploy.supply_chain $(ARGS)
+
+.venv-tools/.installed: deploy/tools.lock
+	@$(BIN)/python -m venv --clear .venv-tools
+	@.venv-tools/bin/pip install --disable-pip-version-check -qq --require-hashes -r deploy/tools.lock
+	@touch $@
 
 $(STAMP): pyproject.toml requirements.lock deploy/venv.sh
 	@sh deploy/venv.sh $(VENV)

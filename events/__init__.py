@@ -39,7 +39,7 @@ from events.invoice import (
     InvoiceSyncFailed,
     InvoiceUpdated,
 )
-from events.own import SyncContinue, SyncRequested
+from events.own import HintsRead, HooksCheck, SyncContinue, SyncRequested
 from events.product import ProductUpdated
 from events.records import ChangeRefused, RecordsChanged
 from events.refresh import RefreshCompleted, RefreshFailed, RefreshRequested
@@ -56,6 +56,8 @@ _READ: Final[tuple[type[Incoming], ...]] = (
     ImportContinue,
     SyncRequested,
     SyncContinue,
+    HintsRead,
+    HooksCheck,
 )
 
 _WRITTEN: Final[tuple[type[Outgoing], ...]] = (
@@ -81,7 +83,9 @@ _WRITTEN: Final[tuple[type[Outgoing], ...]] = (
 EVENTS: Final[Mapping[str, type[EventData]]] = MappingProxyType({event.TYPE: event for event in (*_READ, *_WRITTEN)})
 """Type → class of its body."""
 
-INTERNAL: Final[frozenset[str]] = frozenset({ImportContinue.TYPE, SyncRequested.TYPE, SyncContinue.TYPE})
+INTERNAL: Final[frozenset[str]] = frozenset(
+    {ImportContinue.TYPE, SyncRequested.TYPE, SyncContinue.TYPE, HintsRead.TYPE, HooksCheck.TYPE}
+)
 """Types that the worker sends to itself."""
 
 CONSUMED: Final[frozenset[str]] = frozenset(event.TYPE for event in _READ)
@@ -110,6 +114,8 @@ __all__ = [
     "Envelope",
     "EventData",
     "FieldChange",
+    "HintsRead",
+    "HooksCheck",
     "ImportCancelRequested",
     "ImportCancelled",
     "ImportCompleted",

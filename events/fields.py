@@ -3,19 +3,23 @@
 import datetime as dt
 import re
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, StringConstraints
 
 from schemas.base import Strict
+from schemas.kinds import Entity, ImportEntity
 from schemas.values import MAX_SCALE, Amount
 
-ImportEntity = Literal["products", "customers", "invoices"]
-"""What an import can be asked for."""
+GROWS = Field(json_schema_extra={"x-extensible-enum": True})
+"""Marks a set of values of which later versions may have more."""
 
-Entity = Literal["product", "customer", "invoice"]
-"""Kind of one record."""
+AnyImportEntity = Annotated[ImportEntity, GROWS]
+"""A kind of records as answers name it. Readers are told that the set grows: they leave alone what they do not know."""
+
+AnyEntity = Annotated[Entity, GROWS]
+"""Kind of one record in an answer; the set grows likewise."""
 
 Count = Annotated[int, Field(ge=0)]
 

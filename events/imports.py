@@ -6,8 +6,9 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from events.envelope import Incoming, Outgoing
-from events.fields import Count, Entity, FieldChange, ImportEntity, ImportId, Person
+from events.fields import GROWS, AnyEntity, AnyImportEntity, Count, FieldChange, ImportId, Person
 from schemas.base import Strict
+from schemas.kinds import ImportEntity, ListedEntity
 from schemas.problem import Problem
 from schemas.values import Amount
 
@@ -64,7 +65,7 @@ class ReportRow(Strict):
     no sum to compare with.
     """
 
-    kind: Literal["products", "customers", "drafts", "booked"]
+    kind: Annotated[Literal[ListedEntity, "drafts", "booked"], GROWS]
     currency: str | None = None
     year: int | None = None
     count: Count
@@ -88,7 +89,7 @@ class DataReport(Strict):
 class AmbiguousMatch(Strict):
     """A customer of e-conomic that fits several of Pike's; left to a person (B11)."""
 
-    entity: Entity = "customer"
+    entity: AnyEntity = "customer"
     external_number: str
     name: str
     matched_by: Literal["vat_number", "email", "name"]
@@ -98,7 +99,7 @@ class AmbiguousMatch(Strict):
 class PreviewedChange(Strict):
     """A record that an import would create, change or deactivate. ``id`` is Pike's; ``None`` while there is none."""
 
-    entity: Entity
+    entity: AnyEntity
     action: Literal["create", "change", "deactivate"]
     id: UUID | None = None
     external_number: str | None = None
@@ -111,7 +112,7 @@ class ImportStarted(Outgoing):
     TYPE: ClassVar[str] = "economic.import.started"
 
     import_id: ImportId
-    entities: tuple[ImportEntity, ...] = ()
+    entities: tuple[AnyImportEntity, ...] = ()
     mode: Literal["full", "changes"] = "full"
     dry_run: bool = False
 
@@ -125,7 +126,7 @@ class ImportProgressed(Outgoing):
     TYPE: ClassVar[str] = "economic.import.progressed"
 
     import_id: ImportId
-    entity: ImportEntity
+    entity: AnyImportEntity
     done: Count
     total: Count | None = None
     pages: Count | None = None
@@ -141,7 +142,7 @@ class ImportPreviewed(Outgoing):
     TYPE: ClassVar[str] = "economic.import.previewed"
 
     import_id: ImportId
-    counts: dict[ImportEntity, EntityCounts]
+    counts: dict[AnyImportEntity, EntityCounts]
     ambiguous: tuple[AmbiguousMatch, ...] = ()
     report: DataReport | None = None
     examples: tuple[PreviewedChange, ...] = ()
@@ -154,7 +155,7 @@ class ImportCompleted(Outgoing):
     TYPE: ClassVar[str] = "economic.import.completed"
 
     import_id: ImportId
-    counts: dict[ImportEntity, EntityCounts]
+    counts: dict[AnyImportEntity, EntityCounts]
     report: DataReport | None = None
 
 
@@ -173,5 +174,5 @@ class ImportCancelled(Outgoing):
     TYPE: ClassVar[str] = "economic.import.cancelled"
 
     import_id: ImportId
-    counts: dict[ImportEntity, EntityCounts] = Field(default_factory=dict)
+    counts: dict[AnyImportEntity, EntityCounts] = Field(default_factory=dict)
     requested_by: str | None = None

@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from events.envelope import Incoming
-from events.fields import ImportEntity, ImportId
+from events.fields import ImportId
+from schemas.kinds import ImportEntity
 
 
 class SyncRequested(Incoming):
@@ -18,6 +19,18 @@ class SyncRequested(Incoming):
 
     entities: Annotated[tuple[ImportEntity, ...], Field(min_length=1)]
     mode: Literal["full", "changes"] = "changes"
+
+
+class HintsRead(Incoming):
+    """Internal: read again what webhooks of this workspace's agreement hinted at."""
+
+    TYPE: ClassVar[str] = "pike-economic.hints.read"
+
+
+class HooksCheck(Incoming):
+    """Internal: look at the webhooks of this workspace's agreement; make what is missing, switch on what is off."""
+
+    TYPE: ClassVar[str] = "pike-economic.hooks.check"
 
 
 class SyncContinue(Incoming):

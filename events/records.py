@@ -6,7 +6,8 @@ from uuid import UUID
 from pydantic import Field
 
 from events.envelope import Outgoing
-from events.fields import Entity
+from events.fields import GROWS, AnyEntity
+from schemas.kinds import Entity
 from schemas.problem import Problem
 
 MAX_IDS = 1_000
@@ -18,7 +19,7 @@ class RecordsChanged(Outgoing):
 
     TYPE: ClassVar[str] = "economic.records.changed"
 
-    entity: Entity
+    entity: AnyEntity
     ids: Annotated[tuple[UUID, ...], Field(min_length=1, max_length=MAX_IDS)]
 
 
@@ -27,7 +28,7 @@ class ChangeRefused(Outgoing):
 
     TYPE: ClassVar[str] = "economic.change.refused"
 
-    entity: Literal["product", "customer", "invoice", "import", "connection"]
+    entity: Annotated[Literal[Entity, "import", "connection"], GROWS]
     id: str | None = None
     fields: tuple[str, ...] = ()
     problem: Problem

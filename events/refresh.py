@@ -6,8 +6,9 @@ from uuid import UUID
 from pydantic import AwareDatetime, BeforeValidator, StringConstraints, model_validator
 
 from events.envelope import Incoming, Outgoing
-from events.fields import Entity, FieldChange
+from events.fields import AnyEntity, FieldChange
 from schemas.invoice import Document
+from schemas.kinds import TEXT_NUMBERS, Entity
 from schemas.problem import Problem
 
 
@@ -40,7 +41,7 @@ class RefreshRequested(Incoming):
         if (self.id is None) == (self.external_number is None):
             raise ValueError('give either "id" (Pike\'s) or "external_number" (e-conomic\'s), not both')
         number = self.external_number
-        if number is not None and self.entity != "product" and not (number.isascii() and number.isdigit()):
+        if number is not None and self.entity not in TEXT_NUMBERS and not (number.isascii() and number.isdigit()):
             raise ValueError(f'"external_number" of a {self.entity} must be a whole number')
         return self
 
@@ -50,7 +51,7 @@ class RefreshCompleted(Outgoing):
 
     TYPE: ClassVar[str] = "economic.refresh.completed"
 
-    entity: Entity
+    entity: AnyEntity
     id: UUID
     external_number: str
     last_synced_at: AwareDatetime
@@ -62,7 +63,7 @@ class RefreshFailed(Outgoing):
 
     TYPE: ClassVar[str] = "economic.refresh.failed"
 
-    entity: Entity | None = None
+    entity: AnyEntity | None = None
     id: UUID | None = None
     external_number: str | None = None
     problem: Problem

@@ -132,7 +132,6 @@ class PikeCustomer(Strict):
     vat_number: str | None = None
     currency: str | None = None
     barred: bool = False
-    active: bool = True
 
 
 class LocalCustomer(Strict):

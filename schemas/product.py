@@ -30,5 +30,5 @@ class PikeProduct(Strict):
     unit: str | None = None
     price: Amount | None = None
     currency: str | None = None
-    active: bool = True
     finance_account: int | None = None
+    barred: bool = False

@@ -16,8 +16,11 @@ from worker.economic.limiter import Limiter
 from worker.errors import SchemaMismatch, SettingsError
 from worker.handlers import handlers
 from worker.handlers.connect_steps import Steps
+from worker.handlers.hooks import KeepHooks
 from worker.runtime.budget import SharedBudget
 from worker.runtime.dispatch import Dispatcher
+from worker.runtime.hook_desk import HookDesk
+from worker.runtime.hook_watch import HookWatch
 from worker.runtime.janitor import Janitor
 from worker.runtime.judge import Policy
 from worker.runtime.lifecycle import Worker
@@ -33,6 +36,13 @@ from worker.store.pool import Database
 from worker.telemetry import tracing
 from worker.web.front import Front
 from worker.web.operators import Operators
+
+MIN_API_CONNECTIONS = 64
+"""Connections to e-conomic: one per delivery in work, and not fewer than an import's pages may want."""
+FOR_EVENTS = 16
+"""Database connections for events: claims and commits are shared, reads are short, and none is held during a call."""
+FOR_OTHERS = 4
+"""For the relay, heartbeats, leases and pages."""
 
 
 def make_topology(settings: Settings) -> Topology:
@@ -66,6 +76,7 @@ def make_client(settings: Settings, clock: Clock, limiter: Limiter | None = None
         app_secret_token=settings.app_secret_token,
         clock=clock,
         limiter=limiter,
+        max_connections=max(MIN_API_CONNECTIONS, settings.prefetch_work),
     )
 
 
@@ -115,7 +126,7 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             provider = tracing.export_to(settings.tracing_url)
             stack.callback(tracing.switch_off)
             stack.push_async_callback(asyncio.to_thread, provider.shutdown)
-        database = make_database(settings, max_size=settings.prefetch_work // 2 + settings.prefetch_bulk + 4)
+        database = make_database(settings, max_size=FOR_EVENTS + settings.prefetch_bulk + FOR_OTHERS)
         await database.connect()
         stack.push_async_callback(database.close)
         require(await examine_store(database, vault, clock))
@@ -128,7 +139,7 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         relay = Relay(database, broker.publisher, clock)
         dispatcher = Dispatcher(
             database=database,
-            handlers=handlers(clock),
+            handlers=handlers(clock, KeepHooks(vault, settings.public_url)),
             client=client,
             vault=vault,
             clock=clock,
@@ -138,8 +149,9 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         )
         pulse = Pulse(database, broker, dispatcher.tally, clock, budget.left)
         schedule = Schedule(database, relay, clock, settings.sync_every_s)
+        watch = HookWatch(database, relay, vault, clock, settings.public_url)
         janitor, retention = Janitor(database, dispatcher.burial), Retention(database, clock, settings.retention_days)
-        yield Worker(broker, relay, dispatcher, janitor, pulse, schedule, retention, clock)
+        yield Worker(broker, relay, dispatcher, janitor, pulse, schedule, watch, retention, clock)
 
 
 def make_front(settings: Settings, made: Worker) -> Front:
@@ -153,8 +165,11 @@ def make_front(settings: Settings, made: Worker) -> Front:
     return Front(
         database=dispatcher.database,
         clock=made.clock,
+        client=dispatcher.client,
+        vault=dispatcher.vault,
         steps=Steps(dispatcher.database, dispatcher.client, dispatcher.vault, made.clock, keys),
         operators=operators,
+        desk=HookDesk(dispatcher.database, made.clock, dispatcher.announce),
         public_url=settings.public_url,
         consent_url=settings.consent_url,
         app_public_token=settings.app_public_token.get_secret_value(),

@@ -44,9 +44,9 @@ class Work:
         """Publish an answer after the commit. ``ephemeral``: progress, of no use to anybody later."""
         self._append(data, EVENTS_EXCHANGE, ephemeral)
 
-    def send_on(self, data: EventData) -> None:
-        """Send a message to ourselves after the commit, e.g. the next slice of an import."""
-        self._append(data, INTERNAL_EXCHANGE, False)
+    def send_on(self, data: EventData) -> str:
+        """Send a message to ourselves after the commit, e.g. the next slice of an import; returns its id."""
+        return self._append(data, INTERNAL_EXCHANGE, False)
 
     @asynccontextmanager
     async def rehearsal(self) -> AsyncIterator["Work"]:
@@ -57,7 +57,7 @@ class Work:
         finally:
             await self.connection.execute("rollback to savepoint rehearsal")
 
-    def _append(self, data: EventData, exchange: str, ephemeral: bool) -> None:
+    def _append(self, data: EventData, exchange: str, ephemeral: bool) -> str:
         cause = self._event
         envelope = Envelope(
             id=str(uuid4()),
@@ -71,6 +71,7 @@ class Work:
             data=data,
         )
         self.messages.append(message_of(envelope, exchange, ephemeral=ephemeral))
+        return envelope.id
 
     def _context(self, exchange: str) -> str | None:
         """Return the publisher's trace. What we send to ourselves has one in any case: its logs belong together."""
@@ -103,14 +104,18 @@ def message_of(envelope: Envelope[Any], exchange: str, *, ephemeral: bool = Fals
 class Handler:
     """One row of the table of handlers: what is done for an event type, for how long, and what a failure leaves.
 
-    ``needs`` tells whether the workspace must have a working connection. ``on_dead`` writes the failure to the rows
+    ``needs`` tells whether the workspace must have a working connection, or is given it where there is one.
+    ``gated``: the event waits while the agreement may not be called. ``background``: its calls leave the last fifth of
+    the agreement's budget to people, as those of imports do. ``on_dead`` writes the failure to the rows
     concerned, in the transaction that buries the event; the failed event itself follows from the event type.
     """
 
     handle: Callable[[Envelope[Any], "Run"], Awaitable[None]]
     time_limit_s: float
     lane: Lane = Lane.WORK
-    needs: Literal["connection", "nothing"] = "connection"
+    needs: Literal["connection", "connection_if_any", "nothing"] = "connection"
+    gated: bool = True
+    background: bool = False
     on_dead: Callable[[Envelope[Any], Problem, "Work"], Awaitable[None]] | None = None
 
 

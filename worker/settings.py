@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
@@ -10,6 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from worker.errors import SettingsError
 
 PREFIX = "PIKE_ECONOMIC_"
+FILE_ENDING = "_FILE"
+"""``PIKE_ECONOMIC_DATABASE_URL_FILE`` names a file that holds the value: how orchestrators hand over secrets."""
 MIN_LINK_KEY = 32
 
 RETENTION_DAYS: Mapping[str, int] = {
@@ -77,32 +80,60 @@ HttpAddress = Annotated[str, BeforeValidator(_origin)]
 class Settings(BaseModel):
     """Everything that can be set from outside. Secrets do not show in ``repr``."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     amqp_url: Annotated[SecretStr, _server(("amqp", "amqps"))]
+    """RabbitMQ, 3.10 to 4.x: `amqp://user:password@host:5672/vhost`, or `amqps://` with TLS."""
     database_url: Annotated[SecretStr, _server(("postgresql", "postgres"))]
+    """Postgres, 14 to 18: `postgresql://user:password@host:5432/pike`. Behind a pooler use its session mode: the lock
+    triggers look for a mark that the worker's sessions carry."""
     app_secret_token: SecretStr = Field(min_length=1)
+    """The secret token of the e-conomic app, from its developer agreement."""
     app_public_token: SecretStr = SecretStr("")
+    """The app's public token: needed to connect in a browser."""
     encryption_keys: SecretStr = Field(min_length=1)
+    """Keys that seal grant tokens, `id:base64,…`, 32 bytes each (`openssl rand -base64 32`). The first seals, all of
+    them open."""
     legacy_url: HttpAddress = "https://restapi.e-conomic.com"
+    """e-conomic's REST service. Tokens are sent to this origin and the next two only."""
     openapi_url: HttpAddress = "https://apis.e-conomic.com"
+    """e-conomic's OpenAPI services."""
     consent_url: HttpAddress = "https://secure.e-conomic.com/secure/api1/requestaccess.aspx"
+    """e-conomic's page on which a person grants access."""
     operator_tokens: SecretStr = SecretStr("")
+    """Who may use the console and the operator API: `name:token,…`; `name/viewer:token` may only look; `sha256$hex`
+    may stand for the token (`operator-token` makes both)."""
     link_key: SecretStr = SecretStr("")
+    """The key shared with Pike that signs links which start connecting, 32 characters or more; `new,old` while it is
+    changed."""
     http_host: str = "127.0.0.1"
+    """Where health, metrics and pages are served."""
     http_port: int = Field(default=8080, ge=0, le=65535)
+    """Its port; each copy on one machine needs one of its own. `0` takes a free one."""
     public_url: Annotated[str, BeforeValidator(_origin_or_none)] = ""
+    """The address under which browsers and webhooks reach this service."""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$")
-    prefetch_work: int = Field(default=50, ge=1, le=1000)
+    """`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`."""
+    prefetch_work: int = Field(default=200, ge=1, le=1000)
+    """Deliveries in work at once for everything but imports."""
     prefetch_bulk: int = Field(default=4, ge=1, le=100)
+    """Deliveries in work at once for imports."""
     wait_ladder_s: tuple[float, ...] = (5, 30, 120, 600, 3600)
+    """Seconds of the waits between tries. Part of the broker's topology, so the same in every copy."""
     max_attempts: int = Field(default=8, ge=1, le=100)
+    """Tries before an event becomes a dead letter. Waiting for e-conomic spends none."""
     tracing_url: str = ""
+    """OTLP collector for traces, e.g. `http://collector:4318/v1/traces`; needs `pip install 'pike-economic[tracing]'`.
+    One trace per request, from Pike's `traceparent` to the answer's. Off when empty."""
     retention_days: Annotated[dict[str, int], BeforeValidator(_retention)] = Field(
         default_factory=lambda: dict(RETENTION_DAYS)
     )
+    """Days that what has ended is kept, `kind:days,…`; the kinds are described in deploy/data-protection.md."""
     import_slice_s: float = Field(default=20.0, gt=0)
+    """How long one delivery of an import works before it lets others go first, in seconds."""
     sync_every_s: float = Field(default=900.0, ge=0)
+    """How often, in seconds, what changed is read of each connection that chose no interval of its own; `0`: never,
+    nor at night."""
 
     @model_validator(mode="after")
     def _ladder_climbs(self) -> Self:
@@ -153,7 +184,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings. Raises ``SettingsError`` with one sentence that names every missing or bad variable."""
     source = os.environ if environment is None else environment
     values: dict[str, object] = {
-        name: source[PREFIX + name.upper()] for name in Settings.model_fields if source.get(PREFIX + name.upper())
+        name: value for name in Settings.model_fields if (value := _given(source, PREFIX + name.upper()))
     }
     if "wait_ladder_s" in values:
         values["wait_ladder_s"] = [part.strip() for part in str(values["wait_ladder_s"]).split(",")]
@@ -161,6 +192,22 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as exc:
         raise SettingsError(_explain(exc)) from None  # the cause would carry the input, secrets included
+
+
+def _given(source: Mapping[str, str], variable: str) -> str:
+    """Return what was set, by itself or in the file that ``…_FILE`` names (without its last line break)."""
+    value, file = source.get(variable, ""), source.get(variable + FILE_ENDING, "")
+    if not file:
+        return value
+    if value:
+        raise SettingsError(f"Settings are not usable: {variable} and {variable}{FILE_ENDING} are both set; keep one.")
+    try:
+        return Path(file).read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8"
+        raise SettingsError(
+            f"Settings are not usable: {variable}{FILE_ENDING} names {file}, which cannot be read ({reason})."
+        ) from None  # a decoding error would carry what the file holds
 
 
 def _explain(error: ValidationError) -> str:

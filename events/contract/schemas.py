@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
+from inspect import cleandoc
 from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
@@ -99,7 +100,7 @@ def _event(event_type: str, data: Mapping[str, Any]) -> Schema:
     }
     return {
         "title": EVENTS[event_type].__name__ + "Event",
-        "description": _plain(EVENTS[event_type].__doc__ or ""),
+        "description": _plain(cleandoc(EVENTS[event_type].__doc__ or "")),
         "type": "object",
         "properties": properties,
         "required": ["specversion", "id", "source", "type", "workspaceid", "data"],

@@ -5,10 +5,14 @@ from collections.abc import Callable, Mapping
 
 from tests.benchmarks.events import run as events
 from tests.benchmarks.imports import run as imports
+from tests.benchmarks.memory import run as memory
 from tests.benchmarks.metrics import run as metrics
+from tests.benchmarks.scale import run as scale
 
 SECTIONS: Mapping[str, Callable[[list[str]], None]] = {
     "events": events.main,
+    "scale": scale.main,
+    "memory": memory.main,
     "imports": imports.main,
     "metrics": metrics.main,
 }

@@ -68,7 +68,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> SmallPages:
     """Let imports ask for pages of so many records, so that a small agreement takes many."""
 
     def ask_for(size: int) -> None:
-        for name in ("product_pages", "customer_pages", "draft_pages", "booked_pages"):
+        for name in ("record_pages", "product_pages", "customer_pages", "draft_pages", "booked_pages"):
             monkeypatch.setattr(EconomicApi, name, partialmethod(getattr(EconomicApi, name), page_size=size))
 
     return ask_for

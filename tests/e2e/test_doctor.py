@@ -202,7 +202,8 @@ async def test_an_encryption_key_that_is_wrong_is_named_by_its_id(
     assert "'test:…'" in found["encryption key 'test'"]["remedy"]
     assert f"e-conomic for workspace {WORKSPACE}" in found
     said = await refused_start(env)
-    assert "o grant opens of 1 grant sealed with key 'test'" in said
+    assert "one opens of" in said
+    assert "sealed with key 'test'" in said
     assert SECRET not in said
 
 

@@ -123,7 +123,8 @@ async def request_for(database_url: str) -> dict[str, Any]:
     row = await fetchrow(
         database_url,
         """select c.id as c, p.id as p from pike.customers c cross join pike.products p
-           where c.active and not c.barred and c.currency = 'DKK' and p.locked and not p.barred order by 1, 2 limit 1""",
+           where c.active and not c.barred and c.currency = 'DKK' and p.locked and not p.barred order by 1, 2
+           limit 1""",
     )
     return invoice(row["c"], row["p"])
 

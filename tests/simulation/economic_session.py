@@ -13,6 +13,7 @@ from tests.simulation.economic_fake import Answer, FakeAgreement
 from tests.simulation.loop import PROCESS, Process
 from tests.simulation.world import SimClock, World
 from worker.economic.client import EconomicClient
+from worker.economic.transport import Sessions
 
 ATTEMPT_TIMEOUT_S = 30.0
 REUSED = 0.7
@@ -59,7 +60,8 @@ class SimClient(EconomicClient):
             clock=SimClock(world, process),
             random=world.rng,
         )
-        self._session = Session(world, economic)  # type: ignore[assignment]
+        session: Any = Session(world, economic)
+        self._sessions = Sessions(session, session)
 
 
 class Session:

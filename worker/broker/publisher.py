@@ -15,6 +15,7 @@ from pamqp.commands import Basic
 from worker.broker.connection import Address, broker_errors
 from worker.broker.frames import PERSISTENT
 from worker.errors import BrokerError, BrokerUnavailable, Unroutable
+from worker.loop import end_tasks
 
 PUBLISH_TIMEOUT_S = 10.0
 MISSING_EXCHANGE = re.compile(r"no exchange '(?P<name>[^']*)'")
@@ -42,7 +43,7 @@ class Publisher:
         self._address = address
         self._channel: UnderlayChannel | None = None
         self._attached = asyncio.Event()
-        self._in_flight: dict[str, asyncio.Event] = {}
+        self._in_flight: dict[str, _Turn] = {}
 
     @property
     def attached(self) -> bool:
@@ -66,59 +67,91 @@ class Publisher:
         not confirmed within ``timeout_s`` (no connection, a memory or disk alarm, a lost confirm): it may have
         arrived all the same.
         """
-        properties = Basic.Properties(
-            content_type=msg.content_type,
-            headers=dict(msg.headers),
-            delivery_mode=PERSISTENT,
-            message_id=msg.message_id,
-        )
-        await self.send(msg.exchange, msg.routing_key, msg.body, properties, timeout_s)
+        await self.send(msg.exchange, msg.routing_key, msg.body, _properties(msg), timeout_s)
 
     async def publish_many(
         self, msgs: Iterable[Outgoing], timeout_s: float = PUBLISH_TIMEOUT_S
     ) -> list[BrokerError | None]:
-        """Publish all with confirms in flight together; return per message ``None`` or what went wrong."""
+        """Publish all with confirms in flight together; return per message ``None`` or what went wrong.
+
+        Each stands for itself, except that one clock runs for all of them.
+        """
 
         async def attempt(msg: Outgoing) -> BrokerError | None:
             try:
-                await self.publish(msg, timeout_s)
+                await self._send(msg.exchange, msg.routing_key, msg.body, _properties(msg))
             except BrokerError as exc:
                 return exc
             return None
 
-        return list(await asyncio.gather(*(attempt(msg) for msg in msgs)))
+        sent = list(msgs)
+        if not sent:
+            return []
+        tasks = [asyncio.create_task(attempt(msg), name="publish") for msg in sent]
+        try:
+            await asyncio.wait(tasks, timeout=timeout_s)
+        finally:
+            await end_tasks(*(task for task in tasks if not task.done()))
+        return [
+            self._unconfirmed(msg.message_id, msg.routing_key, msg.exchange, timeout_s)
+            if task.cancelled()
+            else task.result()
+            for msg, task in zip(sent, tasks, strict=True)
+        ]
 
     async def send(
         self, exchange: str, routing_key: str, body: bytes, properties: Basic.Properties, timeout_s: float
     ) -> None:
         """Publish with these very properties; otherwise as ``publish``."""
-        what = f"message {properties.message_id} of type {routing_key} to exchange '{exchange}'"
         try:
             async with asyncio.timeout(timeout_s):
-                async with _Turn(self._in_flight, properties.message_id or ""):
-                    channel = await self._live_channel()
-                    with broker_errors(f"publishing {what}", self._address), _refusals(what, exchange):
-                        # wait=False: the confirm is awaited all the same, but not the flush of the socket, for which
-                        # aiormq holds the channel's lock so that one publish would follow the other
-                        await channel.basic_publish(  # type: ignore[call-arg]  # the abstract class lacks ``wait``
-                            body,
-                            exchange=exchange,
-                            routing_key=routing_key,
-                            properties=properties,
-                            mandatory=True,
-                            wait=False,
-                        )
+                await self._send(exchange, routing_key, body, properties)
         except TimeoutError as exc:
-            raise BrokerUnavailable(
-                f"RabbitMQ at {self._address} did not confirm {what} within {timeout_s:g} s"
-                + ("" if self.attached else ": no connection")
-            ) from exc
+            raise self._unconfirmed(properties.message_id, routing_key, exchange, timeout_s) from exc
+
+    async def _send(self, exchange: str, routing_key: str, body: bytes, properties: Basic.Properties) -> None:
+        async with _Turn(self._in_flight, properties.message_id or ""):
+            channel = await self._live_channel()
+            try:
+                # wait=False: the confirm is awaited all the same, but not the flush of the socket, for which aiormq
+                # holds the channel's lock so that one publish would follow the other
+                await channel.basic_publish(  # type: ignore[call-arg]  # the abstract class lacks ``wait``
+                    body,
+                    exchange=exchange,
+                    routing_key=routing_key,
+                    properties=properties,
+                    mandatory=True,
+                    wait=False,
+                )
+            except BaseException:  # translated only when there is something to translate: this runs for every answer
+                what = _named(properties.message_id, routing_key, exchange)
+                with broker_errors(f"publishing {what}", self._address), _refusals(what, exchange):
+                    raise
+
+    def _unconfirmed(self, message_id: str | None, key: str, exchange: str, timeout_s: float) -> BrokerUnavailable:
+        return BrokerUnavailable(
+            f"RabbitMQ at {self._address} did not confirm {_named(message_id, key, exchange)} within {timeout_s:g} s"
+            + ("" if self.attached else ": no connection")
+        )
 
     async def _live_channel(self) -> UnderlayChannel:
         while (channel := self._channel) is None or channel.is_closed:
             self.detach()  # whoever keeps us supplied may not have noticed yet
             await self._attached.wait()
         return channel
+
+
+def _properties(msg: Outgoing) -> Basic.Properties:
+    return Basic.Properties(
+        content_type=msg.content_type,
+        headers=dict(msg.headers),
+        delivery_mode=PERSISTENT,
+        message_id=msg.message_id,
+    )
+
+
+def _named(message_id: str | None, routing_key: str, exchange: str) -> str:
+    return f"message {message_id} of type {routing_key} to exchange '{exchange}'"
 
 
 class _Turn:
@@ -128,20 +161,28 @@ class _Turn:
     call the returned one confirmed.
     """
 
-    def __init__(self, in_flight: dict[str, asyncio.Event], message_id: str) -> None:
+    def __init__(self, in_flight: "dict[str, _Turn]", message_id: str) -> None:
         self._in_flight = in_flight
         self._message_id = message_id
-        self._done = asyncio.Event()
+        self._done: asyncio.Event | None = None
+        """Made by the first that has to wait, which is rare."""
 
     async def __aenter__(self) -> None:
         while self._message_id and (other := self._in_flight.get(self._message_id)) is not None:
-            await other.wait()
-        self._in_flight[self._message_id] = self._done
+            await other.over()
+        self._in_flight[self._message_id] = self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._in_flight.get(self._message_id) is self._done:
+        if self._in_flight.get(self._message_id) is self:
             del self._in_flight[self._message_id]
-        self._done.set()
+        if self._done is not None:
+            self._done.set()
+
+    async def over(self) -> None:
+        """Wait until this turn is over."""
+        if self._done is None:
+            self._done = asyncio.Event()
+        await self._done.wait()
 
 
 @contextmanager

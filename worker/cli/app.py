@@ -6,6 +6,7 @@ from typing import IO, Any
 
 import click
 
+from schemas.kinds import IMPORTABLE, KINDS
 from worker.cli.output import command, fail
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys instead of text.")
@@ -139,6 +140,19 @@ async def rotate_keys(as_json: bool) -> int | None:
     return await access.rotate_keys(as_json)
 
 
+@cli.command()
+@click.option("--workspace", help="Only this workspace.")
+@click.option("--check", is_flag=True, help="Let a worker look at them, and repair them, now.")
+@click.option("--addresses", is_flag=True, help="The addresses to set hooks up by hand; they hold a secret.")
+@AS_JSON
+@command
+async def hooks(workspace: str | None, check: bool, addresses: bool, as_json: bool) -> int | None:
+    """Show the webhooks of every agreement, as they were last found in e-conomic."""
+    from worker.cli import hooks as found
+
+    return await found.show(found.Asked(workspace, check, addresses), as_json)
+
+
 @cli.command(name="connect-link")
 @WORKSPACE
 @click.option("--by", default="command line", show_default=True, help="Who connects, for the record.")
@@ -178,6 +192,9 @@ async def publish(event_type: str, workspace: str, data: str, event_id: str | No
     return await requests.publish(event_type, workspace, sys.stdin.read() if data == "-" else data, event_id, as_json)
 
 
+_KINDS = " ".join(f"[{name}]" for name in IMPORTABLE)
+
+
 class _ImportGroup(click.Group):
     """``import`` itself imports; its other commands are named behind it."""
 
@@ -196,17 +213,17 @@ class _ImportGroup(click.Group):
         return super().parse_args(ctx, args)
 
 
-@cli.group(name="import", cls=_ImportGroup, subcommand_metavar="[products] [customers] [invoices] | COMMAND")
+@cli.group(name="import", cls=_ImportGroup, subcommand_metavar=f"{_KINDS} | COMMAND")
 def import_group() -> None:
     """Import data and follow it to its end; preview, undo, matches.
 
-    All three kinds by default; options of the import itself: import data --help
+    All kinds by default; options of the import itself: import data --help
     """
 
 
 @import_group.command(name="data")
 @WORKSPACE
-@click.argument("entities", nargs=-1, type=click.Choice(["products", "customers", "invoices"]))
+@click.argument("entities", nargs=-1, type=click.Choice(IMPORTABLE))
 @click.option("--changes", is_flag=True, help="Only what changed since the last import.")
 @click.option("--dry-run", is_flag=True, help="Show what would happen without writing.")
 @TIMEOUT
@@ -280,7 +297,7 @@ async def import_matches_resolve(
 
 @cli.command()
 @WORKSPACE
-@click.argument("entity", type=click.Choice(["product", "customer", "invoice"]))
+@click.argument("entity", type=click.Choice(KINDS))
 @click.argument("number")
 @click.option("--document", type=click.Choice(["draft", "booked"]), default="booked", show_default=True)
 @TIMEOUT
@@ -523,12 +540,13 @@ def asyncapi() -> None:
 
 
 @cli.command(hidden=True)
+@click.option("--env", "file", metavar="FILE", help="Write what other commands need to this file while it runs.")
 @command
-async def dev() -> int | None:
+async def dev(file: str | None) -> int | None:
     """Run the demo's stack until Ctrl-C: private servers, local e-conomic, worker."""
     from worker.demo.dev import dev as stay
 
-    return await stay()
+    return await stay(file)
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ from uuid import UUID
 import click
 
 from worker.bootstrap import tools
-from worker.cli.output import BAD_ANSWER, fail, plain, print_json, print_table, with_settings
+from worker.cli.output import BAD_ANSWER, fail, print_json, print_table, with_settings
+from worker.insight.plain import plain
 from worker.store import access_audit
 from worker.store.personal.erasing import Erased, erase_customer
 from worker.store.personal.finding import NoSuchCustomer, find_person, rows

@@ -13,7 +13,7 @@ from worker.economic.client import EconomicClient
 from worker.errors import SchemaMismatch, WithProblem, WorkerError
 from worker.runtime.surroundings import Finding, examine_broker, examine_store
 from worker.settings import Settings
-from worker.store import connections, migrate
+from worker.store import connections, hooks, migrate
 from worker.store.connections import EconomicConnection, open_grant
 from worker.store.crypto import CannotOpen, Vault
 
@@ -140,6 +140,28 @@ async def _agreement(name: str, client: EconomicClient, vault: Vault, each: Econ
     return Check(name, True, f"agreement {agreement.agreement_number}, {agreement.company.name}")
 
 
+async def _freshness(settings: Settings) -> list[Check]:
+    if not settings.public_url:
+        return [Check("webhooks", True, "no PUBLIC_URL: changes arrive by the schedule only")]
+    database = make_database(settings, max_size=1)
+    await database.connect()
+    try:
+        async with database.connection("doctor") as connection:
+            found = [each for each in await connections.find_all(connection) if each.active]
+            states = {each.workspace_id: await hooks.listed(connection, each.id) for each in found}
+    finally:
+        await database.close()
+    return [
+        Check(
+            f"webhooks of workspace {workspace}",
+            all(row["state"] == "on" for row in rows),
+            ", ".join(f"{row['event_type']} {row['state']}" for row in rows) or "not looked at yet",
+            "Changes arrive by the schedule only: see PikeEconomicHooksMissing in deploy/runbook.md.",
+        )
+        for workspace, rows in states.items()
+    ]
+
+
 def _reconnect(status: str) -> str:
     return "" if status == "closed" else "Reconnect it: pike-economic connect --workspace W --grant-token -"
 
@@ -149,6 +171,7 @@ _CHECKS: dict[str, Callable[[Settings], Awaitable[list[Check]]]] = {
     "database": _database,
     "broker": _broker,
     "e-conomic": _economic,
+    "webhooks": _freshness,
 }
 
 _REMEDIES: dict[str, str] = {
@@ -156,6 +179,7 @@ _REMEDIES: dict[str, str] = {
     "database": "Check PIKE_ECONOMIC_DATABASE_URL and that Postgres runs.",
     "broker": "Check PIKE_ECONOMIC_AMQP_URL and that RabbitMQ runs.",
     "e-conomic": "Check the database first.",
+    "webhooks": "Check the database first.",
 }
 
 

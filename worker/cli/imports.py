@@ -9,6 +9,7 @@ import click
 
 from events.imports import ImportRequested
 from events.refresh import RefreshRequested
+from schemas.kinds import IMPORTABLE
 from worker.bootstrap import Tools, tools
 from worker.cli.following import Bars, make_event
 from worker.cli.output import BAD_ANSWER, USAGE, fail, print_json, print_table, with_settings
@@ -26,7 +27,7 @@ async def import_data(
     """Request an import and follow it."""
     data = ImportRequested.model_validate(
         {
-            "entities": list(entities) or ["products", "customers", "invoices"],
+            "entities": list(entities) or IMPORTABLE,
             "mode": "changes" if changes else "full",
             "dry_run": dry_run,
             "requested_by": "command line",

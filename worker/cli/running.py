@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Callable
 
 import click
 
@@ -18,13 +19,24 @@ async def run(processes: int = 1) -> int:
         from worker.cli.supervising import supervise
 
         return await supervise(processes, settings)
-    async with worker(settings) as made:
-        loop = asyncio.get_running_loop()
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(sign, made.stop)
-        async with serving(made, settings.http_host, settings.http_port, make_front(settings, made)):
-            await made.run()
+    starting = asyncio.current_task()
+    assert starting is not None  # noqa: S101  # we are in one
+    # Process 1 of a container hears only what it listens to: without this a stop while connecting waits for the kill.
+    _when_asked_to_stop(starting.cancel)
+    try:
+        async with worker(settings) as made:
+            _when_asked_to_stop(made.stop)
+            async with serving(made, settings.http_host, settings.http_port, make_front(settings, made)):
+                await made.run()
+    except asyncio.CancelledError:
+        return 0  # stopped while it started: nothing was taken yet
     return 0
+
+
+def _when_asked_to_stop(act: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, act)
 
 
 async def migrate(as_json: bool) -> int:

@@ -13,8 +13,8 @@ from worker.broker.topology import LANE_QUEUES
 from worker.cli.output import print_json, with_settings
 from worker.clock import SystemClock
 from worker.errors import BrokerError, StoreUnavailable
-from worker.ops.attention import concerns
-from worker.ops.room import room
+from worker.insight.attention import concerns
+from worker.insight.room import room
 
 
 async def status(watch: bool, every_s: float, as_json: bool) -> int:

@@ -6,7 +6,7 @@ import click
 
 from worker.bootstrap import tools
 from worker.cli.output import BAD_ANSWER, fail, print_json, print_table, with_settings
-from worker.ops.story import Story, tell
+from worker.insight.story import Story, tell
 from worker.store import story
 
 

@@ -70,7 +70,8 @@ class Addresses:
         url = self._bases[call.surface] + call.path
         if call.query:
             url += "?" + urlencode(call.query, quote_via=quote, safe="")
-        self.check(url)
+        if not call.path.startswith("/"):  # with a slash the path cannot reach into the base's host and port
+            self.check(url)
         return url
 
     def check(self, url: str) -> None:

@@ -15,7 +15,7 @@ from worker.clock import Clock
 from worker.economic.client import EconomicClient
 from worker.handlers.agreement import Verified, choose_defaults, verify
 from worker.run import SOURCE, message_of
-from worker.store import access_audit, connections, inbox, outbox
+from worker.store import access_audit, connections, hooks, inbox, outbox
 from worker.store.connections import Choices, EconomicConnection
 from worker.store.crypto import Vault
 from worker.store.outbox import OutboxMessage
@@ -81,6 +81,7 @@ async def store(
     )
     if choices is not None:
         made = await connections.choose(connection, workspace_id, choices)
+    await hooks.ensure_receiver(connection, vault, made.id)
     waiting = await inbox.release_parked(connection, workspace_id)
     await outbox.append(
         connection, [_established(made, clock), *(_released(row, workspace_id) for row in waiting)], lease_s=0.0

@@ -14,10 +14,11 @@ from worker.mapping.tax_rules import DOMESTIC, TaxRules
 
 
 class Lookups:
-    """Reads registers on demand and keeps them for one run."""
+    """Reads registers on demand and keeps them for one run. Serves mappings as ``worker.entities.Facts``."""
 
-    def __init__(self, api: EconomicApi) -> None:
+    def __init__(self, api: EconomicApi, base_currency: str) -> None:
         self.api = api
+        self.base_currency = base_currency
         self._accounts: dict[int, list[GroupSalesAccount]] = {}
         self._vat: list[VatAccount] | None = None
         self._groups: list[ProductGroup] | None = None

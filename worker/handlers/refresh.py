@@ -7,15 +7,16 @@ from events.envelope import Envelope
 from events.fields import FieldChange
 from events.refresh import RefreshCompleted, RefreshRequested
 from schemas.invoice import EconomicBooked, EconomicDraft, PikeInvoice
+from schemas.kinds import LIST_OF, Entity
 from schemas.problem import Cause, Problem
 from worker import failpoints
+from worker.entities import ENTITIES, PRODUCTS, EntityType
 from worker.errors import Refused, refused
 from worker.handlers.importing import customers as customer_sweep
-from worker.handlers.importing.sweep import announce
+from worker.handlers.importing.reading import announce
 from worker.handlers.moves import announce_moves
 from worker.handlers.registers import Registers
 from worker.mapping import invoice as invoice_mapping
-from worker.mapping import product as product_mapping
 from worker.mapping import push
 from worker.run import Run, Work
 from worker.store import connections, customers, guarded, invoices, products, records
@@ -32,30 +33,29 @@ class Refresh:
         self._registers = registers
 
     async def __call__(self, event: Envelope[Any], run: Run) -> None:
-        """Refresh a product, a customer or an invoice; a number that Pike does not have yet is imported."""
+        """Refresh one record; a number that Pike does not have yet is imported."""
         data: RefreshRequested = event.data
         target = await _target(data, run)
-        match data.entity:
-            case "product":
-                await self._product(run, target)
-            case "customer":
+        name = LIST_OF[data.entity]
+        match name:
+            case "customers":
                 await self._customer(run, target)
-            case "invoice":
+            case "invoices":
                 await self._invoice(run, target)
+            case _:
+                await self._listed(ENTITIES[name], run, target)
 
-    async def _product(self, run: Run, target: Target) -> None:
+    async def _listed(self, entity: EntityType[Any, Any], run: Run, target: Target) -> None:
         api, connection = run.need_api(), run.need_connection()
         as_of = run.clock.now()
-        product = await api.get_product(target[1])
-        lookups = self._registers.of(connection, api)
-        account = await lookups.finance_account(product)
-        mapped = product_mapping.to_pike(product, connection.base_currency, account, await lookups.unit_names())
+        found = await api.get_record(entity.listing, target[1])
+        rows = await entity.rows([found], self._registers.of(connection, api))
         failpoints.hit("refresh.read")
         async with run.finish("refreshed") as work:
-            written = await records.upsert_products(
-                work.connection, run.workspace_id, connection.agreement_number, [mapped], as_of
+            written = await records.upsert(
+                work.connection, entity.table, run.workspace_id, connection.agreement_number, rows, as_of
             )
-            await _answer(work, run, "product", target, written)
+            await _answer(work, run, entity.kind, target, written)
 
     async def _customer(self, run: Run, target: Target) -> None:
         as_of = run.clock.now()
@@ -86,10 +86,7 @@ class Refresh:
         if isinstance(document, EconomicBooked) and document.order_number:
             orders[row.external_number] = document.order_number
         prepared = await _customer_of(run, row)
-        units = await lookups.unit_names()
-        catalogue = [
-            product_mapping.to_pike(p, connection.base_currency, await lookups.finance_account(p), units) for p in live
-        ]
+        catalogue = await PRODUCTS.rows(live, lookups)
         failpoints.hit("refresh.read")
         async with run.finish("refreshed") as work:
             scope = (work.connection, run.workspace_id, connection.agreement_number)
@@ -100,7 +97,7 @@ class Refresh:
                 await customers.ensure_from_recipients(*scope, {row.customer_number: row.recipient}, as_of)
             have = await products.known_numbers(*scope, sorted(numbers))
             new = [product for product in catalogue if product.external_number not in have]
-            await records.upsert_products(*scope, new, as_of)
+            await records.upsert(scope[0], PRODUCTS.table, *scope[1:], new, as_of)
             gone = numbers - have - {product.external_number for product in new}
             await products.ensure_numbers(*scope, {number: number for number in gone}, as_of)
             written = await invoices.upsert_invoices(*scope, [row], as_of, order_numbers=orders)
@@ -111,7 +108,6 @@ class Refresh:
 async def fail_refresh(event: Envelope[Any], problem: Problem, work: Work) -> None:
     """Show the failed attempt beside the record; its data stays as it is (R28, R29)."""
     data: RefreshRequested = event.data
-    tables = {"product": "pike.products", "customer": "pike.customers", "invoice": "pike.invoices"}
     record_id = data.id
     if record_id is None and data.external_number is not None:
         connected = await connections.find(work.connection, event.workspace_id)
@@ -126,7 +122,7 @@ async def fail_refresh(event: Envelope[Any], problem: Problem, work: Work) -> No
         )
     if record_id is not None:
         await records.note_attempt(
-            work.connection, tables[data.entity], event.workspace_id, record_id, problem.model_dump(mode="json")
+            work.connection, data.entity, event.workspace_id, record_id, problem.model_dump(mode="json")
         )
 
 
@@ -201,7 +197,7 @@ async def _customer_of(run: Run, row: PikeInvoice) -> customer_sweep.Prepared | 
     return await customer_sweep.decide(run, await customer_sweep.Matcher.load(run), [found], search=True)
 
 
-async def _answer(work: Work, run: Run, entity: Any, target: Target, written: list[Written]) -> None:
+async def _answer(work: Work, run: Run, entity: Entity, target: Target, written: list[Written]) -> None:
     """Audit, announce, and complete. Nothing written means that a newer state was already there."""
     await records.write_audit(work.connection, run.workspace_id, entity, f"refresh:{run.event.id}", written)
     announce(work, entity, [record.id for record in written if record.touched])

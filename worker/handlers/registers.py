@@ -31,6 +31,6 @@ class Registers:
         kept = self._kept.get(grant)
         if kept is None or now - kept[0] > KEEP_S:
             self._kept = {key: value for key, value in self._kept.items() if now - value[0] <= KEEP_S}
-            kept = self._kept[grant] = (now, Lookups(api))
+            kept = self._kept[grant] = (now, Lookups(api, connection.base_currency))
         kept[1].api = api
         return kept[1]

@@ -14,7 +14,7 @@ def to_pike(
 ) -> PikeProduct:
     """Return Pike's row. ``finance_account`` is the account of the product's group in the domestic VAT zone (R14).
 
-    Prices are in the agreement's base currency. A barred product is inactive.
+    Prices are in the agreement's base currency. A barred product becomes inactive.
     """
     return PikeProduct(
         external_number=product.product_number,
@@ -24,8 +24,8 @@ def to_pike(
         unit=_unit(product, unit_names),
         price=money.tidy_or_none(product.sales_price),
         currency=base_currency or None,
-        active=not product.barred,
         finance_account=finance_account,
+        barred=product.barred,
     )
 
 

@@ -10,7 +10,8 @@ from worker.errors import StoreUnavailable
 from worker.ops.figures import SharedFigures
 from worker.runtime.lifecycle import Worker
 from worker.telemetry import metrics
-from worker.web import connecting, signing_in
+from worker.web import api, connecting, hooks, signing_in
+from worker.web.console import routes as console
 from worker.web.front import FRONT, Front
 from worker.web.guard import HEAD_LIMIT_S, MAX_CONNECTIONS, MAX_LINE, Guard
 from worker.web.hardening import MAX_BODY, harden
@@ -22,7 +23,7 @@ _FIGURES = web.AppKey("figures", SharedFigures)
 
 def make_app(worker: Worker, front: Front | None = None, guard: Guard | None = None) -> web.Application:
     """Build the application for one worker. Without ``front`` there are no pages."""
-    outer = [guard.middleware()] if guard else []
+    outer = [guard.middleware()] if guard is not None else []  # a guard without connections is "false"
     app = web.Application(client_max_size=MAX_BODY, middlewares=outer)
     harden(app)
     app[_WORKER] = worker
@@ -35,6 +36,9 @@ def make_app(worker: Worker, front: Front | None = None, guard: Guard | None = N
         app.router.add_get("/static/{name}", static)
         connecting.add_routes(app)
         signing_in.add_routes(app)
+        hooks.add_routes(app)
+        console.add_routes(app)
+        api.add_routes(app)
     return app
 
 

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from worker.clock import Clock
 from worker.errors import StoreUnavailable
-from worker.ops.room import LANES
+from worker.insight.room import LANES
 from worker.store import figures
 from worker.store.pool import Database
 from worker.telemetry import metrics
@@ -36,6 +36,13 @@ TABLE: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "held_agreements": ("Agreements that nobody may call now, by reason: breaker, rate.", ("because",)),
     "breakers": ("Breakers that are not closed: open, half_open (the next event tries).", ("state",)),
     "revoked_connections": ("Workspaces that wait for a reconnect.", ()),
+    "hooks": (
+        "Webhooks as last found: on, taken (somebody else's), no_access, not_offered, off (disconnected meanwhile).",
+        ("state",),
+    ),
+    "pending_hints": ("Records that webhooks named and that wait to be read again.", ()),
+    "oldest_pending_hint_seconds": ("Age of the oldest of them; 0 when there is none.", ()),
+    "sync_overdue_seconds": ("How long the schedule's next round of some connection is overdue, at worst.", ()),
     "running_imports": ("Imports under way.", ()),
     "replayed_letters": ("Letters of replay campaigns of the last day, by how they ended.", ("state",)),
     "reconcile_lost": ("What the last zero-loss proof over everything called lost; must be 0.", ()),

@@ -32,9 +32,13 @@ def claiming(database: Database) -> Claims:
     """Return what claims one event per call, together with its neighbours' events. Raises ``StoreUnavailable``."""
 
     async def claim_many(events: Sequence[Received]) -> list[Claimed]:
-        """Claim a batch, and read the connections it needs after that: a claim never works with an older grant."""
+        """Claim a batch, and read the connections it needs after that: a claim never works with an older grant.
+
+        In one transaction, which is one commit, but not in one statement: each reads what is committed when it begins,
+        and a claim that waited for somebody's reconnect must see the grant of that reconnect.
+        """
         CLAIM_BATCH.observe(len(events))
-        async with database.connection("claim") as connection:
+        async with database.transaction("claim") as connection:
             results = await inbox.claim_many(connection, events, LEASE_S)
             claimed = {event.workspace_id for event, result in zip(events, results, strict=True) if result.claim}
             found = await connections.find_many(connection, sorted(claimed)) if claimed else {}

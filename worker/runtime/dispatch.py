@@ -35,9 +35,10 @@ from worker.runtime.solo import SOLO_AFTER, Company, deaths
 from worker.runtime.tally import Tally
 from worker.runtime.tries import linked, trying
 from worker.store import connections, inbox
-from worker.store.commits import Commits, GroupCommit, OwnTransaction, Spoiled
+from worker.store.commits import Commits, OwnTransaction, Spoiled
 from worker.store.connections import EconomicConnection
 from worker.store.crypto import Vault
+from worker.store.group_commit import GroupCommit
 from worker.store.inbox import Claim, FenceLost, Standing
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Database
@@ -216,9 +217,10 @@ class Dispatcher:
             raise nobody_handles(event)
         if deaths(claim) > SOLO_AFTER:
             raise kills_the_process(claim)
-        if handler.needs == "connection":
-            connection = self._connect(run, claimed.connection, lane)
-            await self.gatekeeper.admit(connection.agreement_number, claimed.gates)
+        if _called_for(handler, claimed.connection):
+            connection = self._connect(run, claimed.connection, bulk=handler.background or lane is Lane.BULK)
+            if handler.gated:
+                await self.gatekeeper.admit(connection.agreement_number, claimed.gates)
         async with asyncio.timeout(handler.time_limit_s):
             with self.leases.held(claim):
                 try:
@@ -231,7 +233,7 @@ class Dispatcher:
             raise RuntimeError(f"the handler of {event.type} returned without finishing")
         return Ack(), run.outcome
 
-    def _connect(self, run: Run, found: EconomicConnection | None, lane: Lane) -> EconomicConnection:
+    def _connect(self, run: Run, found: EconomicConnection | None, *, bulk: bool) -> EconomicConnection:
         if found is None or found.status == "closed":
             raise not_connected(run.workspace_id)
         run.connection = found
@@ -240,6 +242,13 @@ class Dispatcher:
         run.api = self.client.for_grant(
             connections.open_grant(self.vault, found),
             agreement_number=found.agreement_number,
-            bulk=lane is Lane.BULK,
+            bulk=bulk,
         )
         return found
+
+
+def _called_for(handler: Handler, found: EconomicConnection | None) -> bool:
+    """Return whether the handler is given the connection; one that can do without is not refused for want of it."""
+    if handler.needs == "connection_if_any":
+        return found is not None and found.active
+    return handler.needs == "connection"

@@ -11,6 +11,7 @@ from worker.clock import Clock
 from worker.errors import BrokerError, StoreUnavailable
 from worker.loop import end_tasks
 from worker.runtime.dispatch import Dispatcher
+from worker.runtime.hook_watch import HookWatch
 from worker.runtime.janitor import Janitor
 from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
@@ -38,6 +39,7 @@ class Worker:
     janitor: Janitor
     pulse: Pulse
     schedule: Schedule
+    watch: HookWatch
     retention: Retention
     clock: Clock
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -54,8 +56,9 @@ class Worker:
         beating = asyncio.create_task(self.pulse.run(), name="pulse")
         pruning = asyncio.create_task(self.retention.run(), name="retention")
         scheduling = asyncio.create_task(self.schedule.run(), name="schedule")
+        watching = asyncio.create_task(self.watch.run(), name="hooks")
         stopping = asyncio.create_task(self._stopping.wait(), name="stop")
-        others = (consuming, cleaning, beating, scheduling, pruning, stopping)
+        others = (consuming, cleaning, beating, scheduling, watching, pruning, stopping)
         log.info("worker.started")
         try:
             done, _ = await asyncio.wait({relaying, *others}, return_when=asyncio.FIRST_COMPLETED)

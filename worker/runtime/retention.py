@@ -46,7 +46,7 @@ class Retention:
 
     async def prune(self, every_s: float = EVERY_S) -> dict[str, int] | None:
         """Do one pass; returns table → rows that went, ``None`` when it is not due or another process does it."""
-        async with self.database.connection("retention") as connection:
+        async with self.database.session("retention") as connection:
             if not await retention.take_turn(connection, every_s):
                 return None
             done: Counter[str] = Counter()

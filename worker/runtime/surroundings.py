@@ -10,7 +10,7 @@ import structlog
 from worker.broker.broker import Broker
 from worker.clock import Clock
 from worker.errors import SchemaMismatch
-from worker.store import server
+from worker.store import keys, server
 from worker.store.crypto import Vault
 from worker.store.pool import Connection, Database
 from worker.supported import POSTGRES, PYTHON, RABBITMQ, Supported
@@ -41,7 +41,7 @@ async def examine_store(database: Database, vault: Vault, clock: Clock) -> list[
             _version("postgres", POSTGRES, found.version),
             _role(found),
             await _clock(connection, clock),
-            *_keys(await server.sealed_with(connection, vault)),
+            *_keys(await keys.opened(connection, vault)),
             _workers(await server.other_versions(connection, version())),
         ]
 
@@ -93,18 +93,18 @@ async def _clock(connection: Connection, clock: Clock) -> Finding:
     )
 
 
-def _keys(sealed: dict[str, tuple[int, str | None]]) -> list[Finding]:
+def _keys(found: dict[str, tuple[int, str | None]]) -> list[Finding]:
     findings = []
-    for key_id, (count, why) in sorted(sealed.items()):
-        grants = f"{count} grant{'s' if count > 1 else ''} sealed with key '{key_id}'"
+    for key_id, (count, why) in sorted(found.items()):
+        sealed = f"{count} secret{'s' if count > 1 else ''} sealed with key '{key_id}'"
         if why is None:
-            findings.append(Finding(f"encryption key '{key_id}'", "well", f"opens {grants}"))
+            findings.append(Finding(f"encryption key '{key_id}'", "well", f"opens {sealed}"))
         else:
             findings.append(
                 Finding(
                     f"encryption key '{key_id}'",
                     "wrong",
-                    f"no grant opens of {grants}: {why}",
+                    f"none opens of {sealed}: {why}",
                     f"Put the key that has this id back into PIKE_ECONOMIC_ENCRYPTION_KEYS ('{key_id}:…'; it need not "
                     "be the first). If it is lost, disconnect the workspaces and connect them again.",
                 )

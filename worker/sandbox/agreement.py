@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from worker.sandbox.amounts import VatRounding, to_base
 from worker.sandbox.books import Books
+from worker.sandbox.hooks import Hook
 from worker.sandbox.records import ZERO, Booked, Customer, Draft, Product, Totals
 
 Role = Literal["SuperUser", "Sales", "Bookkeeping", "ProjectEmployee"]
@@ -96,6 +97,42 @@ class Agreement(Books):
         product = self.products[number]
         _assign(product, changes)
         return self.put_product(product)
+
+    def renumber_customer(self, old: int, new: int) -> Customer:
+        """Give a customer another number; its contacts and documents go along."""
+        if new in self.customers:
+            raise ValueError(f"customer {new} exists already")
+        customer = self.customers.remove(old)
+        customer.number, customer.last_updated = new, self.now().replace(microsecond=0)
+        self.customers.put(new, customer)
+        for number in self.contacts_of.setdefault(new, self.contacts_of.pop(old, [])):
+            self.contacts[number].customer = new
+            self.contacts.touch(number)
+        for number in self.booked_of.setdefault(new, self.booked_of.pop(old, [])):
+            self.booked[number].customer = new
+            self.booked.touch(number)
+        for draft in self.drafts:
+            if draft.customer == old:
+                draft.customer = new
+                self.drafts.touch(draft.number)
+        self.hooks.happened("CUSTOMER_UPDATED", OLDNUMBER=old, NEWNUMBER=new)
+        return customer
+
+    def renumber_product(self, old: str, new: str) -> Product:
+        """Give a product another number, as the agreement's settings may allow; documents keep the old one."""
+        if new in self.products:
+            raise ValueError(f"product {new} exists already")
+        product = self.products.remove(old)
+        product.number, product.last_updated = new, self.now().replace(second=0, microsecond=0)
+        self.products.put(new, product)
+        self.hooks.happened("PRODUCT_UPDATED", OLDNUMBER=old, NEWNUMBER=new)
+        return product
+
+    def configure_hook(self, event_type: str, url: str) -> Hook:
+        """Set up a webhook in the user interface: an address with merge fields, no headers of one's own."""
+        hook = Hook(event_type, "Set up by hand", url, "application/json", self.now(), owner="ui")
+        self.hooks.put(hook)
+        return hook
 
     def set_price(self, number: str, sales_price: Decimal) -> Product:
         """Change a product's sales price in base currency."""

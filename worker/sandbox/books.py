@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 
+from worker.sandbox.hooks import Hooks
 from worker.sandbox.lookups import (
     Account,
     AccountingYear,
@@ -29,6 +30,7 @@ class Books:
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.now = now
+        self.hooks = Hooks(now)
         self.customers: Register[int, Customer] = Register()
         self.contacts: Register[int, Contact] = Register()
         self.products: Register[str, Product] = Register()
@@ -74,11 +76,13 @@ class Books:
         customer.version = known.version + 1 if known else 1
         customer.last_updated = self.now().replace(microsecond=0)
         self.customers.put(customer.number, customer)
+        self.hooks.happened("CUSTOMER_UPDATED", OLDNUMBER=customer.number if known else "", NEWNUMBER=customer.number)
         return customer
 
     def remove_customer(self, number: int) -> None:
         """Delete a customer and its contacts."""
         self.customers.remove(number)
+        self.hooks.happened("CUSTOMER_UPDATED", OLDNUMBER=number)
         self._free_customer_number = min(self._free_customer_number, number)
         for contact_number in self.contacts_of.pop(number, []):
             contact = self.contacts[contact_number]
@@ -115,7 +119,13 @@ class Books:
         product.version = known.version + 1 if known else 1
         product.last_updated = self.now().replace(second=0, microsecond=0)
         self.products.put(product.number, product)
+        self.hooks.happened("PRODUCT_UPDATED", OLDNUMBER=product.number if known else "", NEWNUMBER=product.number)
         return product
+
+    def remove_product(self, number: str) -> None:
+        """Delete a product."""
+        self.products.remove(number)
+        self.hooks.happened("PRODUCT_UPDATED", OLDNUMBER=number)
 
     # --- invoices ----------------------------------------------------------------------------
 
@@ -148,6 +158,7 @@ class Books:
         self.booked_of[invoice.customer].append(invoice.number)
         self._last_booked = max(self._last_booked, invoice.number)
         self.balance_changed(invoice.customer)
+        self.hooks.happened("INVOICE_BOOKED", INVOICENO=invoice.number)
         return invoice
 
     def next_booked_number(self) -> int:

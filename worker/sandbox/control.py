@@ -46,6 +46,7 @@ def describe_agreement(agreement: Agreement) -> dict[str, Any]:
         "products": len(agreement.products),
         "drafts": len(agreement.drafts),
         "booked": len(agreement.booked),
+        "hooks": {name: "off" if hook.disabled else "on" for name, hook in sorted(agreement.hooks.by_type.items())},
         "closed_periods": [[first.isoformat(), last.isoformat()] for first, last in agreement.closed_periods],
         "totals": [
             {
@@ -113,6 +114,19 @@ def _change(sandbox: World, doc: dict[str, Any]) -> None:
         raise ValueError("name one of customer, product, invoice")
 
 
+def _renumber(sandbox: World, doc: dict[str, Any]) -> None:
+    """Renumber a customer or a product: ``{"customer": 1, "to": 2}``."""
+    agreement = _of(sandbox, doc)
+    if "customer" in doc:
+        agreement.renumber_customer(int(doc["customer"]), int(doc["to"]))
+    else:
+        agreement.renumber_product(str(doc["product"]), str(doc["to"]))
+
+
+def _disable_hook(sandbox: World, doc: dict[str, Any]) -> None:
+    _of(sandbox, doc).hooks.disable(str(doc["event_type"]))
+
+
 def _switch(sandbox: World, doc: dict[str, Any]) -> None:
     """Set the agreement's role or language."""
     agreement = _of(sandbox, doc)
@@ -147,6 +161,8 @@ _ACTIONS: dict[tuple[str, str], Action] = {
     ("POST", "agreements"): _add_agreement,
     ("POST", "change"): _change,
     ("POST", "switch"): _switch,
+    ("POST", "renumber"): _renumber,
+    ("POST", "disable-hook"): _disable_hook,
 }
 
 

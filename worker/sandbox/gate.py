@@ -15,6 +15,7 @@ _ALLOWED: dict[str, frozenset[Role]] = {
     "invoices": frozenset({"SuperUser", "Sales"}),
     "employees": frozenset({"SuperUser", "Sales"}),
     "products": frozenset({"SuperUser", "Sales"}),
+    "webhooks": frozenset({"SuperUser"}),
     "self": frozenset({"SuperUser", "Sales"}),
     "accounts": frozenset({"SuperUser", "Bookkeeping"}),
     "accounting-years": frozenset({"SuperUser", "Bookkeeping"}),

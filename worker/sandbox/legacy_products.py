@@ -73,7 +73,7 @@ def delete_product(call: Call) -> Answer:
     lines = [*agreement.booked_lines(), *agreement.draft_lines()]
     if any(row.line.product == number for row in lines):
         raise ApiError(400, say(agreement.language, "in_use", key=number))
-    agreement.products.remove(number)
+    agreement.remove_product(number)
     return Answer(204)
 
 

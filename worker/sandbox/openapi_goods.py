@@ -9,6 +9,7 @@ from worker.sandbox.filters import COMPARE, LISTS, Field, Fields
 from worker.sandbox.jsontext import dumps
 from worker.sandbox.links import present
 from worker.sandbox.lookups import ProductGroup
+from worker.sandbox.openapi_hooks import hook_routes
 from worker.sandbox.openapi_lists import Cursored, list_routes, object_version, plain
 from worker.sandbox.openapi_parties import flat_body, need_version, party_routes, refuse
 from worker.sandbox.openapi_sales import sales_routes
@@ -191,4 +192,4 @@ def goods_routes() -> list[Route]:
 
 def openapi_router() -> Router:
     """Return the router of all OpenAPI services; their paths ignore case."""
-    return Router([*goods_routes(), *party_routes(), *sales_routes()], fold=True)
+    return Router([*goods_routes(), *party_routes(), *sales_routes(), *hook_routes()], fold=True)

@@ -50,8 +50,11 @@ class Sandbox(World):
             await runner.cleanup()
             raise
         self._runner = runner
+        self.hook_sender.start()
         bound = runner.addresses[0][1]
-        self._origin = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+        # Links in answers name an address that can be opened, also when it listens on every one (in a container)
+        shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+        self._origin = f"http://{f'[{shown}]' if ':' in shown else shown}:{bound}"
         for agreement in [*self.agreements, *([self._demo] if self._demo else [])]:
             agreement.forget_texts()  # they hold links with the address of an earlier start
         self._surfaces = {
@@ -63,6 +66,7 @@ class Sandbox(World):
         """Stop listening; hanging answers are cut off. May be called twice."""
         runner, self._runner = self._runner, None
         if runner is not None:
+            await self.hook_sender.stop()
             await runner.cleanup()
 
     async def __aenter__(self) -> Self:

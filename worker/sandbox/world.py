@@ -11,6 +11,7 @@ from worker.sandbox.amounts import VatRounding
 from worker.sandbox.answers import Answer, ApiError
 from worker.sandbox.faults import FaultRule, Faults
 from worker.sandbox.gate import Gate, Surface
+from worker.sandbox.hook_sender import HookSender
 from worker.sandbox.limits import RateLimit
 from worker.sandbox.records import SeedSize
 from worker.sandbox.seed import seed_agreement
@@ -65,6 +66,7 @@ class World:
         self.app_secret_token = f"sandbox-app-secret-not-a-secret-{seed}"
         self.app_public_token = f"sandbox-app-public-{seed}"
         self.faults = Faults(seed)
+        self.hook_sender = HookSender(self.faults)
         self.requests: list[RequestRecord] = []
         self.agreements: list[Agreement] = []
         self._demo: Agreement | None = None
@@ -101,6 +103,7 @@ class World:
             language=self.language,
         )
         seed_agreement(agreement, size or SeedSize(), self.seed if seed is None else seed)
+        self.hook_sender.attach(number, agreement.hooks)
         self.agreements.append(agreement)
         return agreement
 

@@ -30,6 +30,9 @@ GRANT = "economic.connections|grant_sealed"
 ATTEMPT = "economic.connect_attempts|grant_sealed"
 """Where a grant lies until the person has confirmed it."""
 
+HOOK = "economic.hook_receivers|secret_sealed"
+"""Where the secret of a connection's webhooks lies; its row is the connection's."""
+
 
 class CannotOpen(WorkerError):
     """A sealed token does not open: unknown key id, or it was altered or moved to another row."""

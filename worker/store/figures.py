@@ -23,6 +23,8 @@ _COUNTED = {
     "breakers": """select case when held_until > now() then 'open' else 'half_open' end as label, count(*)::int as n
                    from economic.gates where opened > 0 and (held_because = 'breaker' or held_because is null)
                    group by 1""",
+    "hooks": """select h.state as label, count(*)::int as n from economic.hooks h
+                join economic.connections c on c.id = h.connection_id where c.status <> 'closed' group by h.state""",
     "replayed_letters": """select l.state as label, count(*)::int as n
                            from economic.replay_letters l join economic.replays r on r.id = l.replay_id
                            where r.started_at > now() - interval '1 day' group by l.state""",
@@ -32,6 +34,15 @@ _SINGLE = {
     "oldest_unknown_outcome_seconds": """select coalesce(extract(epoch from now() - min(first_sent_at)), 0)::float8
                                          from economic.effects where state = 'unknown'""",
     "revoked_connections": "select count(*)::int from economic.connections where status = 'revoked'",
+    "pending_hints": "select count(*)::int from economic.hints",
+    "oldest_pending_hint_seconds": """select coalesce(extract(epoch from now() - min(h.first_at)), 0)::float8
+                                      from economic.hints h join economic.connections c on c.id = h.connection_id
+                                      where c.status = 'active'""",
+    # rounds of connections that may be called and had one before: a first import is nobody's delay
+    "sync_overdue_seconds": """select coalesce(greatest(extract(epoch from now() - min(s.next_at)), 0), 0)::float8
+                               from economic.schedules s join economic.connections c on c.id = s.connection_id
+                               left join economic.gates g on g.agreement_number = c.agreement_number and g.held_until > now()
+                               where c.status = 'active' and s.last_end_at is not null and g.agreement_number is null""",
     "running_imports": "select count(*)::int from economic.imports where state = 'running'",
 }
 _VERDICT = """

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
+from schemas.kinds import LIST_OF, Entity
 from worker.store.pool import Connection
 
 
@@ -17,22 +18,17 @@ class Guarded:
     agreement_number: int | None = None
 
 
-_QUERIES = {
-    "product": "select locked, external_number, null as document, agreement_number from pike.products",
-    "customer": "select locked, external_number, null as document, agreement_number from pike.customers",
-    "invoice": """select locked or status = 'outcome_unknown' as locked, external_number,
-                         case when booked_number is not null then 'booked'
-                              when draft_number is not null then 'draft' end as document, agreement_number
-                  from pike.invoices""",
-}
+_LISTED = "select locked, external_number, null as document, agreement_number from"
+_INVOICE = """select locked or status = 'outcome_unknown' as locked, external_number,
+                     case when booked_number is not null then 'booked'
+                          when draft_number is not null then 'draft' end as document, agreement_number
+              from"""
 
 
-async def find(
-    connection: Connection, entity: Literal["product", "customer", "invoice"], workspace_id: str, record_id: UUID
-) -> Guarded | None:
+async def find(connection: Connection, entity: Entity, workspace_id: str, record_id: UUID) -> Guarded | None:
     """Return a record's lock, or ``None`` when the workspace has no such record."""
     row = await connection.fetchrow(
-        f"{_QUERIES[entity]} where workspace_id = $1 and id = $2",
+        f"{_INVOICE if entity == 'invoice' else _LISTED} pike.{LIST_OF[entity]} where workspace_id = $1 and id = $2",
         workspace_id,
         record_id,
     )
@@ -41,7 +37,7 @@ async def find(
 
 async def find_by_number(
     connection: Connection,
-    entity: Literal["product", "customer", "invoice"],
+    entity: Entity,
     scope: tuple[str, int],
     external_number: str,
     document: Literal["draft", "booked"],
@@ -51,7 +47,7 @@ async def find_by_number(
     ``document`` tells an invoice's series.
     """
     found: UUID | None = await connection.fetchval(
-        f"""select id from pike.{entity}s where workspace_id = $1 and agreement_number = $4 and external_number = $2
+        f"""select id from pike.{LIST_OF[entity]} where workspace_id = $1 and agreement_number = $4 and external_number = $2
             {"and (booked_number is not null) = $3" if entity == "invoice" else "and $3::bool is not null"}
             order by last_synced_at desc nulls last limit 1""",  # noqa: S608
         scope[0],

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from schemas.kinds import ImportEntity
 from worker.store import schedules
 from worker.store.pool import Connection
 
@@ -19,7 +20,7 @@ class ImportRow:
     event_id: str
     workspace_id: str
     agreement_number: int
-    entities: tuple[str, ...]
+    entities: tuple[ImportEntity, ...]
     mode: str
     dry_run: bool
     requested_by: str | None

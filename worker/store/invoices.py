@@ -14,7 +14,9 @@ from uuid import UUID
 
 from schemas.invoice import PikeInvoice, PikeInvoiceLine, RequestedInvoice
 from worker.store.pool import Connection
-from worker.store.records import Written, changes_between, columns_of, pairs_of, stale_sql
+from worker.store.records import Written, changes_between
+from worker.store.tables import columns_of, pairs_of
+from worker.store.upserts import stale_sql
 
 _COLUMNS = (
     ("document", "text"),

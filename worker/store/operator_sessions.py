@@ -43,6 +43,17 @@ async def find(connection: Connection, id_hash: bytes) -> Session | None:
     return Session(row["operator"], row["token_hash"]) if row else None
 
 
+async def look(connection: Connection, id_hash: bytes) -> Session | None:
+    """Return a session as ``find`` does, without keeping it alive."""
+    row = await connection.fetchrow(
+        """select operator, token_hash from economic.operator_sessions
+           where id_hash = $1 and expires_at > now() and seen_at > now() - make_interval(hours => $2)""",
+        id_hash,
+        IDLE_H,
+    )
+    return Session(row["operator"], row["token_hash"]) if row else None
+
+
 async def end(connection: Connection, id_hash: bytes) -> None:
     """End a session at once, for every worker."""
     await connection.execute("delete from economic.operator_sessions where id_hash = $1", id_hash)

@@ -71,6 +71,8 @@ class Database:
         self._max_size = max_size
         self._command_timeout_s = command_timeout_s
         self._pool: Any = None
+        self._changed = set[int]()
+        """Server processes whose sessions were borrowed to be changed."""
 
     async def connect(self) -> None:
         """Open the pool. Raises ``StoreUnavailable`` with the address (no password) and the reason."""
@@ -81,6 +83,7 @@ class Database:
                 max_size=self._max_size,
                 command_timeout=self._command_timeout_s,
                 init=_init,
+                reset=self._put_in_order,
                 server_settings={
                     "application_name": "pike-economic",
                     "pike_economic.writer": "worker",
@@ -105,6 +108,22 @@ class Database:
         """Borrow a connection for single statements, each its own transaction."""
         async with translated(what), self._pool.acquire() as connection:
             yield connection
+
+    @asynccontextmanager
+    async def session(self, what: str) -> AsyncIterator[Connection]:
+        """Borrow a connection for what outlives a transaction: ``SET``, a session's lock. It ends with the borrowing."""
+        async with self.connection(what) as connection:
+            self._changed.add(connection.get_server_pid())
+            yield connection
+
+    async def _put_in_order(self, connection: Connection) -> None:
+        """Reset a session that was changed. For the others asyncpg's usual ``RESET ALL`` would be a round trip and a
+        commit per borrowing, for nothing; a transaction that was broken off has been rolled back before this.
+        """
+        pid = connection.get_server_pid()
+        if pid in self._changed:
+            self._changed.discard(pid)
+            await connection.execute(connection.get_reset_query())
 
     @asynccontextmanager
     async def transaction(self, what: str) -> AsyncIterator[Connection]:

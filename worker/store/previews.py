@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from uuid import UUID
 
+from schemas.kinds import Entity
 from worker.store.pool import Connection
 
 
@@ -12,7 +13,7 @@ from worker.store.pool import Connection
 class Previewed:
     """One record. ``changes``: ``[{field, old, new}]``; ``record_id`` is Pike's, ``None`` while there is none."""
 
-    entity: str
+    entity: Entity
     action: Literal["create", "change", "deactivate"]
     record_id: UUID | None
     external_number: str | None
@@ -41,7 +42,7 @@ async def forget(connection: Connection, import_id: UUID, list_: str) -> None:
     await connection.execute("delete from economic.import_preview where import_id = $1 and list = $2", import_id, list_)
 
 
-async def count(connection: Connection, import_id: UUID) -> list[tuple[str, str, str, int]]:
+async def count(connection: Connection, import_id: UUID) -> list[tuple[str, Entity, str, int]]:
     """Return list, entity, action and how many records of it a preview found."""
     rows = await connection.fetch(
         """select list, entity, action, count(*) as found from economic.import_preview

@@ -1,4 +1,4 @@
-"""Upserts of products and customers: one statement per page, newer wins, and what changed comes back.
+"""Upserts of listed records (products, customers, …): one statement per page, newer wins, and what changed comes back.
 
 "Newer" is when the state was read from e-conomic (``as_of``), not when it is written: a slow page never overwrites
 a faster refresh. Columns that are not listed here (``active`` by hand, projects, …) are never touched.
@@ -10,68 +10,17 @@ is older than ``STAMP_EVERY`` (decision 0009).
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 from uuid import UUID
 
-from schemas.customer import PikeCustomer
-from schemas.product import PikeProduct
+from schemas.base import Strict
+from schemas.kinds import LIST_OF, Entity, ListedEntity
+from worker.store import sharing
 from worker.store.pool import Connection
-
-STAMP_EVERY = "1 hour"
-"""How old *last synced* may grow while an import meets a record unchanged, before the row is written for it alone."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A kind of record: its table, its columns that e-conomic rules, and whether Pike may edit linked rows."""
-
-    entity: str
-    name: str
-    columns: tuple[tuple[str, str], ...]
-    locked: bool
-
-    @property
-    def names(self) -> list[str]:
-        """Column names."""
-        return [name for name, _ in self.columns]
-
-
-PRODUCTS = Table(
-    "product",
-    "pike.products",
-    (
-        ("name", "text"),
-        ("sku", "text"),
-        ("description", "text"),
-        ("unit", "text"),
-        ("price", "numeric"),
-        ("currency", "text"),
-        ("finance_account", "int"),
-        ("barred", "bool"),
-    ),
-    locked=True,
-)
-
-CUSTOMERS = Table(
-    "customer",
-    "pike.customers",
-    (
-        ("name", "text"),
-        ("primary_contact_first_name", "text"),
-        ("primary_contact_last_name", "text"),
-        ("primary_contact_full_name", "text"),
-        ("primary_contact_email", "text"),
-        ("primary_contact_address", "text"),
-        ("address", "text"),
-        ("zip", "text"),
-        ("city", "text"),
-        ("country", "text"),
-        ("vat_number", "text"),
-        ("currency", "text"),
-        ("barred", "bool"),
-    ),
-    locked=False,
-)
+from worker.store.sharing import Shared
+from worker.store.tables import NUMBER, Table
+from worker.store.upserts import page_sql, records_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,131 +51,68 @@ class Written:
         return self.created or bool(self.changes)
 
 
-def columns_of(alias: str, names: Sequence[str]) -> str:
-    """``r.a, r.b`` for SQL."""
-    return ", ".join(f"{alias}.{name}" for name in names)
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Rows that one event writes: whose they are, when they were read, their numbers, a list per column."""
+
+    workspace_id: str
+    agreement: int
+    as_of: datetime
+    numbers: Sequence[str]
+    columns: Sequence[Sequence[Any]]
+
+    def identities(self) -> set[tuple[str, int, str]]:
+        """Return what tells the rows apart."""
+        return {(self.workspace_id, self.agreement, number) for number in self.numbers}
 
 
-def pairs_of(alias: str, names: Sequence[str]) -> str:
-    """``'a', r.a, 'b', r.b`` for ``jsonb_build_object``."""
-    return ", ".join(f"'{name}', {alias}.{name}" for name in names)
+@cache
+def _shared(table: Table) -> Shared[_Batch, list[Written]]:
+    """Return the upsert that events may share."""
+
+    async def many(connection: Connection, batches: Sequence[_Batch]) -> list[list[Written]]:
+        whose = {identity: place for place, batch in enumerate(batches) for identity in batch.identities()}
+        rows = await connection.fetch(
+            records_sql(table),
+            [batch.workspace_id for batch in batches for _ in batch.numbers],
+            [batch.agreement for batch in batches for _ in batch.numbers],
+            [batch.as_of for batch in batches for _ in batch.numbers],
+            [number for batch in batches for number in batch.numbers],
+            *([value for batch in batches for value in batch.columns[n]] for n in range(len(table.names))),
+        )
+        written: list[list[Written]] = [[] for _ in batches]
+        for row in rows:
+            written[whose[row["workspace_id"], row["agreement_number"], row["external_number"]]].append(_written(row))
+        return written
+
+    return Shared(many, lambda batch: {(table.name, *identity) for identity in batch.identities()})
 
 
-def stale_sql(alias: str) -> str:
-    """SQL: a row must be written although no column differs: its stamp is old, or it tells a failure or a loss."""
-    return (
-        f"({alias}.last_synced_at is null or {alias}.last_synced_at < now() - interval '{STAMP_EVERY}'"
-        f" or {alias}.last_problem is not null or {alias}.vanished_at is not null)"
-    )
+def _written(row: Any) -> Written:
+    return Written(row["id"], row["external_number"], row["created"], changes_between(row["versions"]))
 
 
-def upsert_sql(table: Table) -> str:
-    """Build the upsert. Parameters: workspace, agreement, as-of time, sparingly, numbers, one array per column."""
-    names = table.names
-    listed = ", ".join(names)
-    arrays = ", ".join(f"${index}::{kind}[]" for index, (_, kind) in enumerate(table.columns, start=6))
-
-    def row(alias: str) -> str:
-        return columns_of(alias, names)
-
-    def pairs(alias: str) -> str:
-        return pairs_of(alias, [*names, "active"])
-
-    # Table and column names come from the constants above, never from data.
-    return f"""
-with incoming as (
-    select t.* from unnest($5::text[], {arrays}) as t(external_number, {listed})
-    -- "limit 1" keeps it a look-up by index whatever the statistics of a table that is just being filled say
-    left join lateral (
-        select r.* from {table.name} r
-        where $4 and r.workspace_id = $1 and r.agreement_number = $2 and r.external_number = t.external_number limit 1
-    ) now on true
-    where now.id is null or ({row("now")}) is distinct from ({row("t")}) or now.locked <> {table.locked} or {stale_sql("now")}
-), written as (
-    insert into {table.name} as r
-        (workspace_id, agreement_number, external_number, {listed}, active, locked,
-         last_synced_at, last_attempt_at, synced_as_of)
-    select $1, $2, i.external_number, {row("i")}, not i.barred or {"false" if table.locked else "true"}, {table.locked},
-           now(), now(), $3
-    from incoming i
-    order by i.external_number
-    on conflict (workspace_id, agreement_number, external_number) do update
-    set {", ".join(f"{name} = excluded.{name}" for name in names)},
-        active = case when r.vanished_at is not null or r.barred is distinct from excluded.barred
-                      then excluded.active else r.active end,
-        vanished_at = null, locked = excluded.locked,
-        last_synced_at = now(), last_attempt_at = now(), last_problem = null, synced_as_of = excluded.synced_as_of,
-        updated_at = case when ({row("r")}) is distinct from ({row("excluded")}) or r.vanished_at is not null
-                          then now() else r.updated_at end
-    where r.synced_as_of is null or r.synced_as_of <= excluded.synced_as_of
-    returning r.*
-)
-select w.id, w.external_number, old.id is null as created,
-       case when old.id is not null and ({row("old")}, old.active) is distinct from ({row("w")}, w.active)
-            then jsonb_build_array(jsonb_build_object({pairs("old")}), jsonb_build_object({pairs("w")})) end as versions
-from written w
--- the statement's own snapshot: rows as they were before it, found by primary key
-left join lateral (select r.* from {table.name} r where r.id = w.id limit 1) old on true
-"""  # noqa: S608
-
-
-_UPSERT = {table.entity: upsert_sql(table) for table in (PRODUCTS, CUSTOMERS)}
-
-
-async def upsert_products(
-    connection: Connection,
-    workspace_id: str,
-    agreement: int,
-    products: Sequence[PikeProduct],
-    as_of: datetime,
-    *,
-    sparingly: bool = False,
-) -> list[Written]:
-    """Write a page of products, read from e-conomic at ``as_of``; those left as they are do not come back."""
-    columns: list[list[Any]] = [
-        [p.name for p in products],
-        [p.sku for p in products],
-        [p.description for p in products],
-        [p.unit for p in products],
-        [p.price for p in products],
-        [p.currency for p in products],
-        [p.finance_account for p in products],
-        [not p.active for p in products],
-    ]
-    return await _upsert(connection, PRODUCTS, (workspace_id, agreement, as_of, sparingly), _numbers(products), columns)
-
-
-async def upsert_customers(
-    connection: Connection,
-    workspace_id: str,
-    agreement: int,
-    customers: Sequence[PikeCustomer],
-    as_of: datetime,
-    *,
-    sparingly: bool = False,
-) -> list[Written]:
-    """Write a page of customers, read from e-conomic at ``as_of``; those left as they are do not come back."""
-    columns = [[getattr(customer, name) for customer in customers] for name in CUSTOMERS.names]
-    return await _upsert(
-        connection, CUSTOMERS, (workspace_id, agreement, as_of, sparingly), _numbers(customers), columns
-    )
-
-
-def _numbers(records: Sequence[PikeProduct] | Sequence[PikeCustomer]) -> list[str]:
-    return [record.external_number for record in records]
-
-
-async def _upsert(
+async def upsert(
     connection: Connection,
     table: Table,
-    scope: tuple[str, int, datetime, bool],
-    numbers: list[str],
-    columns: list[list[Any]],
+    workspace_id: str,
+    agreement: int,
+    rows: Sequence[Strict],
+    as_of: datetime,
+    *,
+    sparingly: bool = False,
 ) -> list[Written]:
-    if not numbers:
+    """Write a page of rows of the table's model, read from e-conomic at ``as_of``.
+
+    Those that are left as they are do not come back.
+    """
+    if not rows:
         return []
-    rows = await connection.fetch(_UPSERT[table.entity], *scope, numbers, *columns)
-    return [Written(r["id"], r["external_number"], r["created"], changes_between(r["versions"])) for r in rows]
+    numbers, *columns = ([getattr(row, name) for row in rows] for name in (NUMBER, *table.names))
+    if sparingly:
+        found = await connection.fetch(page_sql(table), workspace_id, agreement, as_of, numbers, *columns)
+        return [_written(row) for row in found]
+    return await sharing.run(connection, _shared(table), _Batch(workspace_id, agreement, as_of, numbers, columns))
 
 
 def changes_between(versions: list[dict[str, Any]] | None) -> tuple[Change, ...]:
@@ -256,15 +142,20 @@ returning id, external_number
 
 
 async def unmet(
-    connection: Connection, stage: str, scope: tuple[str, int], seen_since: datetime, import_id: UUID
+    connection: Connection,
+    stage: ListedEntity | Literal["drafts"],
+    scope: tuple[str, int],
+    seen_since: datetime,
+    import_id: UUID,
 ) -> list[str]:
-    """Return the numbers of linked products, customers or drafts that no page of an import had.
+    """Return the numbers of linked records of a list, or of drafts, that no page of an import had.
 
     ``scope``: workspace and agreement. ``seen_since``: when the import's first page was asked for; a record that was
     read by somebody else since then is there as well.
     """
-    table = {"products": "pike.products", "customers": "pike.customers", "drafts": "pike.invoices"}[stage]
-    condition = "r.booked_number is null" if stage == "drafts" else "true"
+    drafts = stage == "drafts"
+    table = "pike.invoices" if drafts else f"pike.{stage}"
+    condition = "r.booked_number is null" if drafts else "true"
     sql = _UNMET.format(table=table, condition=condition)
     rows = await connection.fetch(sql, *scope, seen_since, import_id, stage)
     return [row["external_number"] for row in rows]
@@ -289,18 +180,42 @@ async def mark_vanished(
     return [(row["id"], row["external_number"]) for row in rows]
 
 
-async def deactivate_unlinked_products(
-    connection: Connection, workspace_id: str, agreement: int, import_id: UUID
+async def renumber(
+    connection: Connection, table: Table, workspace_id: str, agreement: int, old: str, new: str, actor: str
+) -> UUID | None:
+    """Let a linked row go on under another number, and audit it. ``None`` when there is nothing to move.
+
+    A row that has the new number already stays: it was read before we heard of the renumbering.
+    """
+    moved: UUID | None = await connection.fetchval(
+        f"""update {table.name} r set external_number = $4, updated_at = now()
+            where r.workspace_id = $1 and r.agreement_number = $2 and r.external_number = $3
+              and not exists (select 1 from {table.name} o where o.workspace_id = $1 and o.agreement_number = $2
+                              and o.external_number = $4)
+            returning r.id""",  # noqa: S608
+        workspace_id,
+        agreement,
+        old,
+        new,
+    )
+    if moved is not None:
+        change = Change("external_number", old, new)
+        await write_audit(connection, workspace_id, table.entity, actor, [Written(moved, new, False, (change,))])
+    return moved
+
+
+async def deactivate_unlinked(
+    connection: Connection, table: Table, workspace_id: str, agreement: int, import_id: UUID
 ) -> list[tuple[UUID, str | None]]:
-    """R11: deactivate active products that are not linked to this agreement, each marked with the import that did it.
+    """R11: deactivate active rows that are not linked to this agreement, each marked with the import that did it.
 
     They are Pike's own, and those of an agreement that the workspace was connected to before. Returns id and number.
     """
     rows = await connection.fetch(
-        """update pike.products set active = false, deactivated_by_import = $3, updated_at = now()
-           where workspace_id = $1 and active
-             and (external_number is null or agreement_number is distinct from $2)
-           returning id, external_number""",
+        f"""update {table.name} set active = false, deactivated_by_import = $3, updated_at = now()
+            where workspace_id = $1 and active
+              and (external_number is null or agreement_number is distinct from $2)
+            returning id, external_number""",  # noqa: S608
         workspace_id,
         agreement,
         import_id,
@@ -309,13 +224,11 @@ async def deactivate_unlinked_products(
 
 
 async def note_attempt(
-    connection: Connection, table_name: str, workspace_id: str, record_id: UUID, problem: dict[str, Any]
+    connection: Connection, entity: Entity, workspace_id: str, record_id: UUID, problem: dict[str, Any]
 ) -> None:
     """Show a failed attempt beside the record; its data and time of last success stay (R28, R29)."""
-    if table_name not in ("pike.products", "pike.customers", "pike.invoices"):
-        raise ValueError(table_name)
     await connection.execute(
-        f"update {table_name} set last_attempt_at = now(), last_problem = $3 where id = $1 and workspace_id = $2",  # noqa: S608
+        f"update pike.{LIST_OF[entity]} set last_attempt_at = now(), last_problem = $3 where id = $1 and workspace_id = $2",  # noqa: S608
         record_id,
         workspace_id,
         problem,

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
-from worker.store.crypto import ATTEMPT, GRANT, CannotOpen, Sealed, Vault
 from worker.store.operations import GONE_AFTER_S
 from worker.store.pool import Connection
 
@@ -31,34 +29,6 @@ async def now(connection: Connection) -> datetime:
     """Return the database's time."""
     told: datetime = await connection.fetchval("select clock_timestamp()")
     return told
-
-
-async def sealed_with(connection: Connection, vault: Vault) -> dict[str, tuple[int, str | None]]:
-    """Return key id → grants that are sealed with it, and why none of them opens (``None``: they do).
-
-    One that opens proves the key; a single row that was altered is no reason to stop everybody.
-    """
-    rows = await connection.fetch(
-        """select id, grant_sealed, grant_key_id, true as connected from economic.connections
-           where grant_sealed is not null
-           union all
-           select id, grant_sealed, grant_key_id, false from economic.connect_attempts where grant_sealed is not null"""
-    )
-    found: dict[str, tuple[int, str | None]] = {}
-    for row in rows:
-        count, why = found.get(row["grant_key_id"], (0, ""))
-        if why is not None:
-            why = _why_not(vault, Sealed(row["grant_key_id"], row["grant_sealed"]), row["id"], row["connected"])
-        found[row["grant_key_id"]] = (count + 1, why)
-    return found
-
-
-def _why_not(vault: Vault, sealed: Sealed, row_id: UUID, connected: bool) -> str | None:
-    try:
-        vault.open(sealed, row_id, GRANT if connected else ATTEMPT)
-    except CannotOpen as exc:
-        return str(exc)
-    return None
 
 
 async def other_versions(connection: Connection, version: str) -> list[str]:

@@ -79,6 +79,18 @@ IMPORT_ROWS = Counter(
     ("entity", "result"),
     registry=REGISTRY,
 )
+HOOK_CALLS = Counter(
+    "pike_economic_hook_calls",
+    "Webhook calls, by what was answered: accepted, refused (secret or connection), malformed, too_large, unavailable.",
+    ("outcome",),
+    registry=REGISTRY,
+)
+HOOK_DURATION = Histogram(
+    "pike_economic_hook_duration_seconds",
+    "Time from a webhook call's headers to its answer.",
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
 SYNC_ROUNDS = Counter(
     "pike_economic_sync_rounds",
     "Rounds of the schedule that ended, by mode (changes, full) and how: completed, failed, cancelled, skipped.",
@@ -115,6 +127,7 @@ consumed = cache(CONSUMED.labels)
 process_duration = cache(PROCESS_DURATION.labels)
 critical_time = cache(CRITICAL_TIME.labels)
 sent = cache(SENT.labels)
+hook_calls = cache(HOOK_CALLS.labels)
 api_calls = cache(API_CALLS.labels)
 api_duration = cache(API_DURATION.labels)
 

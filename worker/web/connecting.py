@@ -11,6 +11,7 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import SecretStr
 
+from schemas.kinds import IMPORTABLE
 from worker.handlers.connect_links import BadLink, read
 from worker.handlers.connect_steps import Offer, Turned
 from worker.store.attempts import Attempt
@@ -20,7 +21,7 @@ from worker.web.front import FRONT
 from worker.web.pages import page
 
 COOKIE = "pike_connect"
-ENTITIES = {"products": "Products", "customers": "Customers", "invoices": "Invoices"}
+ENTITIES = {name: name.capitalize() for name in IMPORTABLE}
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from worker.clock import Clock
+from worker.economic.client import EconomicClient
 from worker.handlers.connect_steps import Steps
+from worker.runtime.hook_desk import HookDesk
+from worker.store.crypto import Vault
 from worker.store.pool import Database
 from worker.web.operators import Operators
 
@@ -17,8 +20,11 @@ class Front:
 
     database: Database
     clock: Clock
+    client: EconomicClient
+    vault: Vault
     steps: Steps
     operators: Operators
+    desk: HookDesk
     public_url: str
     consent_url: str
     app_public_token: str

@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 from worker.errors import StoreUnavailable
 from worker.web.front import FRONT
 from worker.web.pages import page
+from worker.web.theme import theme_of
 
 log = structlog.get_logger()
 
@@ -22,9 +23,14 @@ REQUEST_LIMIT_S = 90.0
 PUBLIC_LIMIT_S = 20.0
 """The same for pages that wait for nobody."""
 
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+SCRIPTED = {"Content-Security-Policy": f"{_POLICY}; script-src 'self'; connect-src 'self'"}
+"""Header of pages that bring our own script along: those of the console, behind the sign-in. No other page runs any."""
+
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
@@ -35,14 +41,46 @@ _HEADERS = {
 }
 _OPEN = frozenset({"/health/live", "/health/ready", "/metrics"})
 _SLOW = ("/connect/callback", "/connect/confirm")
-_AT_WORK = web.AppKey("at_work", list[int])
+_READS_THERE = "/dry-run"
+"""End of addresses that read from e-conomic before they answer."""
+_HOOKS = "/webhooks/"
+MAX_HOOKS_AT_WORK = 512
+"""Webhook calls are many, short, and come in bursts: they have places of their own."""
+_AT_WORK = web.AppKey("at_work", dict[bool, int])
+
+
+class _Bounds:
+    """A request's place among those at work, and its time limit."""
+
+    def __init__(self, at_work: dict[bool, int], hook: bool, limit: asyncio.Timeout) -> None:
+        self._at_work, self._hook = at_work, hook
+        self.limit = limit
+        self._inside = True
+        at_work[hook] += 1
+
+    def leave(self) -> None:
+        """Give the place back, once."""
+        if self._inside:
+            self._inside = False
+            self._at_work[self._hook] -= 1
+
+
+_BOUNDS = web.RequestKey("bounds", _Bounds)
+
+
+def let_stay(request: web.Request) -> None:
+    """Let a request go on without end and without a place among those at work; its number is bounded elsewhere."""
+    bounds = request[_BOUNDS]
+    bounds.limit.reschedule(None)
+    bounds.leave()
+
 
 Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
 def harden(app: web.Application) -> None:
     """Make every answer of the application obey."""
-    app[_AT_WORK] = [0]
+    app[_AT_WORK] = {True: 0, False: 0}
     app.middlewares.append(_within_bounds)
     app.on_response_prepare.append(_add_headers)
 
@@ -58,17 +96,19 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
 
 @web.middleware
 async def _within_bounds(request: web.Request, handler: Handler) -> web.StreamResponse:
-    at_work = request.app[_AT_WORK]
-    if at_work[0] >= MAX_AT_WORK and request.path not in _OPEN:
+    at_work, hook = request.app[_AT_WORK], request.path.startswith(_HOOKS)
+    if at_work[hook] >= (MAX_HOOKS_AT_WORK if hook else MAX_AT_WORK) and request.path not in _OPEN:
         return refusal(request, 503, "Too much at once", "Please try again in a few seconds.", {"Retry-After": "5"})
-    at_work[0] += 1
     try:
-        async with asyncio.timeout(REQUEST_LIMIT_S if request.path.startswith(_SLOW) else PUBLIC_LIMIT_S):
-            return await handler(request)
+        slow = request.path.startswith(_SLOW) or request.path.endswith(_READS_THERE)
+        async with asyncio.timeout(REQUEST_LIMIT_S if slow else PUBLIC_LIMIT_S) as limit:
+            bounds = request[_BOUNDS] = _Bounds(at_work, hook, limit)
+            try:
+                return await handler(request)
+            finally:
+                bounds.leave()
     except Exception as exc:  # the edge: whatever it was becomes an answer
         return _answer_to(request, exc)
-    finally:
-        at_work[0] -= 1
 
 
 def _answer_to(request: web.Request, error: Exception) -> web.StreamResponse:
@@ -105,8 +145,9 @@ def refusal(request: web.Request, status: int, title: str, text: str, headers: d
     """Refuse: with a page where people look, with ``application/problem+json`` where programs do."""
     if request.path.startswith(("/connect", "/console")):
         answer = page(
-            "message.html", status=status, tone="bad", title=title, text=text, remedy="", details=[], go_on=""
-        )
+            "message.html", status=status, tone="bad", title=title, text=text, remedy="", details=[], go_on="",
+            theme=theme_of(request),
+        )  # fmt: skip
     else:
         answer = web.json_response(
             {"type": "about:blank", "title": title, "status": status, "detail": text},

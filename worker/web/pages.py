@@ -1,5 +1,6 @@
 """Rendering. Every value is escaped; templates hold no script and no style of their own."""
 
+import hashlib
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -7,24 +8,45 @@ from typing import Any
 import jinja2
 from aiohttp import web
 
-_TYPES = {"pike.css": "text/css", "icon.svg": "image/svg+xml"}
+from worker.web.words import FILTERS
+
+_TYPES = {
+    "pike.css": "text/css",
+    "console.css": "text/css",
+    "console.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+_HOUR, _YEAR = "public, max-age=3600", "public, max-age=31536000, immutable"
 
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("worker.web", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(FILTERS)
+    environment.globals["asset"] = asset
+    return environment
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a template's text. A value that it needs and does not get is an error, not a gap."""
+    return _environment().get_template(template).render(values)
 
 
 def page(template: str, *, status: int = 200, **values: Any) -> web.Response:
-    """Answer with a page. A value that the template needs and does not get is an error, not a gap."""
-    text = _environment().get_template(template).render(values)
-    return web.Response(status=status, text=text, content_type="text/html", charset="utf-8")
+    """Answer with a page."""
+    return web.Response(status=status, text=render(template, **values), content_type="text/html", charset="utf-8")
+
+
+@cache
+def asset(name: str) -> str:
+    """Return the address of a static file. It changes with the file, so that browsers may keep what they have."""
+    return f"/static/{name}?v={hashlib.sha256(_static(name)).hexdigest()[:12]}"
 
 
 async def static(request: web.Request) -> web.Response:
@@ -32,9 +54,8 @@ async def static(request: web.Request) -> web.Response:
     name = request.match_info["name"]
     if name not in _TYPES:
         raise web.HTTPNotFound
-    return web.Response(
-        body=_static(name), content_type=_TYPES[name], headers={"Cache-Control": "public, max-age=3600"}
-    )
+    keep = _YEAR if f"{request.path}?{request.query_string}" == asset(name) else _HOUR
+    return web.Response(body=_static(name), content_type=_TYPES[name], charset="utf-8", headers={"Cache-Control": keep})
 
 
 @cache

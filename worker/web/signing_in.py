@@ -5,6 +5,8 @@ A page or endpoint asks ``require(request, Role.…)``, and every one that chang
 """
 
 import ipaddress
+import re
+from urllib.parse import quote
 
 import structlog
 from aiohttp import web
@@ -16,6 +18,7 @@ from worker.web.front import FRONT
 from worker.web.hardening import route_name
 from worker.web.operators import Operator, Role
 from worker.web.pages import page
+from worker.web.theme import theme_of
 
 log = structlog.get_logger()
 
@@ -23,7 +26,10 @@ COOKIE = "pike_operator"
 DOOR = "pike_door"
 """Cookie of the sign-in form, so that nobody can be signed in by another site."""
 
+HOME = "/console/"
+
 _BEARER = "Bearer "
+_OUR_PAGE = re.compile(r"/console/[A-Za-z0-9/_.~%:@-]*(\?[A-Za-z0-9/_.~%:@=&+-]*)?")
 
 
 def add_routes(app: web.Application) -> None:
@@ -31,8 +37,20 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/console/login", _show_login)
     app.router.add_post("/console/login", _sign_in)
     app.router.add_post("/console/logout", _sign_out)
-    app.router.add_get("/console/", _home)
     app.router.add_get("/api/v1/whoami", _whoami)
+
+
+def look_again(request: web.Request) -> str:
+    """Return where somebody goes on who has to sign in first.
+
+    Every address of the console that takes a form shows that form when it is asked for: so it is always this address.
+    """
+    return "" if request.path_qs == HOME else f"?next={quote(request.path_qs)}"
+
+
+def page_of_ours(address: str) -> str:
+    """Return the address if it is one of the console's pages, else the first page: nobody is sent anywhere else."""
+    return address if _OUR_PAGE.fullmatch(address) and not address.startswith("/console/log") else HOME
 
 
 async def find_operator(request: web.Request) -> Operator | None:
@@ -53,8 +71,8 @@ async def require(request: web.Request, role: Role) -> Operator:
     """Return the operator, or refuse: people are sent to sign in, programs get 401; too small a role is 403."""
     operator = await find_operator(request)
     if operator is None:
-        if request.path.startswith("/console") and request.method == "GET":
-            raise web.HTTPSeeOther("/console/login")
+        if request.path.startswith("/console") and not request.headers.get("Authorization"):
+            raise web.HTTPSeeOther(f"/console/login{look_again(request)}")
         raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
     if operator.role < role:
         async with request.app[FRONT].database.connection("note a refusal") as connection:
@@ -64,6 +82,16 @@ async def require(request: web.Request, role: Role) -> Operator:
             )  # fmt: skip
         raise web.HTTPForbidden
     return operator
+
+
+async def still_signed_in(request: web.Request) -> bool:
+    """Whether the session of a request goes on. Asking does not keep it alive: nobody may be looking any more."""
+    cookie, front = cookies.get(request, COOKIE), request.app[FRONT]
+    if cookie is None:
+        return await find_operator(request) is not None
+    async with front.database.connection("look at a session") as connection:
+        session = await operator_sessions.look(connection, fingerprint(cookie))
+    return session is not None and front.operators.still(session.operator, session.token_hash) is not None
 
 
 async def checked_form(request: web.Request) -> dict[str, str]:
@@ -109,7 +137,12 @@ async def _show_login(request: web.Request) -> web.StreamResponse:
 
 def _login_page(request: web.Request, problem: str, status: int = 200) -> web.Response:
     door = cookies.get(request, DOOR) or cookies.new_value()
-    answer = page("login.html", status=status, problem=problem, form_token=cookies.form_token(door, "login"))
+    back = page_of_ours(request.query.get("next", HOME))
+    answer = page(
+        "login.html", status=status, problem=problem, interrupted=back != HOME, theme=theme_of(request),
+        action=f"/console/login?next={quote(back)}" if back != HOME else "/console/login",
+        form_token=cookies.form_token(door, "login"),
+    )  # fmt: skip
     cookies.put(request, answer, DOOR, door, "Strict")
     return answer
 
@@ -137,7 +170,7 @@ async def _sign_in(request: web.Request) -> web.StreamResponse:
         await operator_sessions.begin(connection, fingerprint(session), operator.name, operator.token_hash)
         await operator_sessions.note_success(connection, address)
         await access_audit.write(connection, f"operator:{operator.name}", "login", address=address)
-    answer = web.Response(status=303, headers={"Location": "/console/"})
+    answer = web.Response(status=303, headers={"Location": page_of_ours(request.query.get("next", HOME))})
     cookies.put(request, answer, COOKIE, session, "Strict")
     cookies.drop(request, answer, DOOR)
     return answer
@@ -154,11 +187,6 @@ async def _sign_out(request: web.Request) -> web.StreamResponse:
     answer = web.Response(status=303, headers={"Location": "/console/login"})
     cookies.drop(request, answer, COOKIE)
     return answer
-
-
-async def _home(request: web.Request) -> web.StreamResponse:
-    operator = await require(request, Role.VIEWER)
-    return page("console.html", operator=operator, form_token=session_form_token(request))
 
 
 async def _whoami(request: web.Request) -> web.StreamResponse:

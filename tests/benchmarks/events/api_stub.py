@@ -8,11 +8,15 @@ import asyncio
 import json
 import re
 import sys
+from functools import cache
+
+from worker.loop import run
 
 _NUMBER = re.compile(rb"GET \S*/customers/(\d+)[ /?]")
 _SIZE = 2048
 
 
+@cache
 def customer(number: int) -> bytes:
     """Return one customer in the shape of restdocs.e-conomic.com, filled up to 2 kB."""
     record = {
@@ -71,4 +75,4 @@ async def serve(port: int, latency_s: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2]) / 1000))
+    run(serve(int(sys.argv[1]), float(sys.argv[2]) / 1000))

@@ -23,6 +23,7 @@ from worker.runtime.lifecycle import Worker
 from worker.runtime.pulse import Pulse
 from worker.settings import load
 from worker.store import records
+from worker.store.tables import CUSTOMERS
 from worker.telemetry import metrics
 from worker.telemetry.logging import configure
 
@@ -33,8 +34,8 @@ async def refresh_customer(event: Envelope[Any], run: Run) -> None:
     found = await run.need_api().get_customer(int(event.data.external_number))
     row = mapping.to_pike(found)
     async with run.finish("refreshed") as work:
-        written = await records.upsert_customers(
-            work.connection, run.workspace_id, run.need_connection().agreement_number, [row], as_of
+        written = await records.upsert(
+            work.connection, CUSTOMERS, run.workspace_id, run.need_connection().agreement_number, [row], as_of
         )
         work.emit(
             RefreshCompleted(

@@ -7,19 +7,18 @@ Beside it stands what one event's metric calls take in a loop of their own.
 
 import argparse
 import asyncio
-import os
 import statistics
 import sys
-import tempfile
 import timeit
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 import aiohttp
 
 from tests.benchmarks.events import run as events
+from tests.benchmarks.events import stage
+from tests.benchmarks.events.counting import counted
 from tests.benchmarks.results_file import Measured, keep
 from worker.runtime.tally import Tally
 from worker.servers import provide
@@ -39,34 +38,21 @@ def arguments(options: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(options)
 
 
-def cpu_s(pid: int) -> float:
-    """Return the processor time that a process has used, by Linux' account."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-async def measure(url: str, subject: events.Subject, bodies: Sequence[bytes], log: IO[bytes]) -> tuple[float, float]:
+async def measure(url: str, subject: stage.Subject, bodies: Sequence[bytes]) -> tuple[float, float]:
     """Return processor time per event in µs after the warm-up, and events per second."""
-    await events.fill(url, subject, bodies)
-    first = int(len(bodies) * events.WARM_UP)
-    async with events.completions(url) as times:
-        process = await asyncio.create_subprocess_exec(
-            *subject.command, env={**os.environ, **subject.environment}, stdout=log, stderr=log
-        )
+    await stage.fill(url, subject, bodies)
+    first, last = int(len(bodies) * events.WARM_UP), len(bodies)
+    async with counted(url) as count, stage.running(subject) as (process,):
         scraping = asyncio.create_task(scrape(subject.environment.get("BENCH_SCRAPE", "")))
         try:
             async with asyncio.timeout(events.LIMIT_S):
-                while len(times) < first:
-                    await asyncio.sleep(0.005)
-                began, before = cpu_s(process.pid), len(times)
-                while len(times) < len(bodies):
-                    await asyncio.sleep(0.005)
-                used = cpu_s(process.pid) - began
+                await count.reach(first)
+                began, before = stage.cpu_s(process.pid), count.total
+                await count.reach(last)
+            used = stage.cpu_s(process.pid) - began
         finally:
             scraping.cancel()
-            await events.end(process)
-    rate = (len(bodies) - first) / (times[len(bodies) - 1] - times[first])
-    return used * 1e6 / (len(bodies) - before), rate
+    return used * 1e6 / (last - before), count.rate(first, last)
 
 
 async def scrape(address: str) -> None:
@@ -97,10 +83,10 @@ def one_event_us(loops: int = 20_000) -> float:
 def main(options: Sequence[str] = (), say: Callable[[str], None] = print) -> None:
     """Run pairs, and keep the median of their differences."""
     args = arguments(options)
-    with provide(announce=say, durable=True) as servers, events.api(0) as address:
-        environment = events.environment_of(servers, address)
-        asyncio.run(events.prepare(environment, args.workspaces))
-        base = next(each for each in events.subjects(Path("-"), environment) if each.name == "worker")
+    with provide(announce=say, durable=True) as servers, stage.api(0) as address:
+        environment = stage.environment_of(servers, address)
+        asyncio.run(stage.prepare(environment, args.workspaces))
+        base = next(each for each in stage.subjects(Path("-"), environment) if each.name == "worker")
         port = free_port()
         variants = {
             "without": replace(base, environment=base.environment | {"BENCH_METRICS": "off"}),
@@ -112,13 +98,11 @@ def main(options: Sequence[str] = (), say: Callable[[str], None] = print) -> Non
         }
         cpu: dict[str, list[float]] = {name: [] for name in variants}
         rates: dict[str, list[float]] = {name: [] for name in variants}
-        log_path = Path(tempfile.gettempdir()) / "pike-economic-bench-metrics.log"
         for turn in range(args.rounds):
             # the order changes, so that a machine that grows slower or faster favours neither
             for name in list(variants) if turn % 2 == 0 else list(variants)[::-1]:
-                bodies = [events.request(1 + n % 2000, f"bench-{n % args.workspaces}") for n in range(args.events)]
-                with log_path.open("wb") as log:
-                    used, rate = asyncio.run(measure(servers.amqp_url, variants[name], bodies, log))
+                bodies = stage.requests(args.events, args.workspaces)
+                used, rate = asyncio.run(measure(servers.amqp_url, variants[name], bodies))
                 cpu[name].append(used)
                 rates[name].append(rate)
                 say(f"{name:8} {used:8.0f} µs of processor time per event {rate:8.0f} events/s")

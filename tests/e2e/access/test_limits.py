@@ -61,6 +61,28 @@ async def test_headers_that_trickle_and_connections_that_say_nothing_end_in_time
             each.close()
 
 
+async def test_an_answer_may_take_longer_than_the_headers_of_its_request(running: Harness) -> None:
+    database = running.worker.dispatcher.database
+    connection = database.connection
+    go_on = asyncio.Event()
+    database.connection = lambda what: _Held(connection(what), go_on)  # type: ignore[method-assign,assignment,return-value]
+    try:
+        async with (
+            serving(running.worker, "127.0.0.1", 0, head_limit_s=0.3) as address,
+            aiohttp.ClientSession() as asks,
+        ):
+            asked = asyncio.create_task(asks.get(f"{address}/health/ready"))
+            done, _ = await asyncio.wait({asked}, timeout=1.0)  # more than three times the limit
+            assert not done
+            go_on.set()
+            assert (await asyncio.wait_for(asked, 20)).status in (
+                200,
+                503,
+            )  # answered; whether ready is not the question
+    finally:
+        database.connection = connection  # type: ignore[method-assign]
+
+
 async def test_oversized_headers_and_bodies_are_refused(running: Harness) -> None:
     from worker.bootstrap import make_front
 

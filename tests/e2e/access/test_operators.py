@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 
 import aiohttp
 import pytest
@@ -159,4 +160,17 @@ async def test_every_answer_has_strict_headers(browser: Browser, path: str) -> N
     assert answer.headers["Server"] == "pike-economic"
     assert "style=" not in answer.text
     assert "<script" not in answer.text
+    assert "script-src" not in policy
     await asyncio.sleep(0)
+
+
+async def test_only_pages_behind_the_sign_in_run_a_script_and_only_our_own(browser: Browser) -> None:
+    await sign_in(browser, VIEWER_TOKEN)
+    answer = await browser.get("/console/")
+    policy = dict(part.strip().partition(" ")[::2] for part in answer.headers["Content-Security-Policy"].split(";"))
+    assert (policy["default-src"], policy["script-src"], policy["connect-src"]) == ("'none'", "'self'", "'self'")
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", answer.text)
+    assert scripts == [""]  # from a file of ours, nothing in the page
+    assert "style=" not in answer.text
+    assert "<style" not in answer.text
+    assert not re.search(r"\son[a-z]+=", answer.text)

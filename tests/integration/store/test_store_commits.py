@@ -9,7 +9,8 @@ import pytest
 
 from worker.errors import StoreUnavailable
 from worker.store import inbox
-from worker.store.commits import MAX_PARTS, Commits, Ending, GroupCommit, OwnTransaction, Spoiled
+from worker.store.commits import Commits, Ending, OwnTransaction, Spoiled
+from worker.store.group_commit import MAX_PARTS, GroupCommit
 from worker.store.inbox import Claim, FenceLost, Received
 from worker.store.outbox import OutboxMessage, OutboxRow
 from worker.store.pool import Database

@@ -6,6 +6,7 @@ from store_kit import AGREEMENT, NOON, WS, customer, invoice, product
 
 from worker.store import invoices, records
 from worker.store.pool import Database
+from worker.store.tables import CUSTOMERS, PRODUCTS
 
 LOCKED = "PE001"
 
@@ -13,8 +14,8 @@ LOCKED = "PE001"
 @pytest.fixture(autouse=True)
 async def rows(database: Database) -> None:
     async with database.transaction("test") as connection:
-        await records.upsert_products(connection, WS, AGREEMENT, [product("1")], NOON)
-        await records.upsert_customers(connection, WS, AGREEMENT, [customer("1")], NOON)
+        await records.upsert(connection, PRODUCTS, WS, AGREEMENT, [product("1")], NOON)
+        await records.upsert(connection, CUSTOMERS, WS, AGREEMENT, [customer("1")], NOON)
         await invoices.upsert_invoices(connection, WS, AGREEMENT, [invoice(10)], NOON)
         await connection.execute("insert into pike.products (workspace_id, name) values ('ws', 'Egen')")
         await connection.execute("insert into pike.invoices (workspace_id, title) values ('ws', 'Egen')")

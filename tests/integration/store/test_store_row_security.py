@@ -12,6 +12,7 @@ from support import Databases
 from worker.store import invoices, records
 from worker.store.migrate import migrate
 from worker.store.pool import Database
+from worker.store.tables import CUSTOMERS, PRODUCTS
 
 OURS, THEIRS = "ws-ours", "ws-theirs"
 
@@ -24,6 +25,7 @@ VIEWS = [
     "project_context",
     "sync_status",
     "economic_tags",
+    "freshness",
 ]
 RELATIONS = [f"pike.{name}" for name in TABLES] + [f"pike_reporting.{name}" for name in VIEWS]
 PASSWORD = secrets.token_hex(8)
@@ -41,8 +43,8 @@ async def rows(database: Database) -> None:
         for workspace in (OURS, THEIRS):
             scope = (connection, workspace, AGREEMENT)
             await connection.execute(_CONNECTED, workspace, AGREEMENT)
-            await records.upsert_products(*scope, [product("1", name=f"Vare {workspace}")], NOON)
-            await records.upsert_customers(*scope, [customer("1", name=f"Kunde {workspace}")], NOON)
+            await records.upsert(connection, PRODUCTS, *scope[1:], [product("1", name=f"Vare {workspace}")], NOON)
+            await records.upsert(connection, CUSTOMERS, *scope[1:], [customer("1", name=f"Kunde {workspace}")], NOON)
             await invoices.upsert_invoices(
                 *scope, [invoice(10, customer_number="1", remainder="125.00", title=f"Faktura {workspace}")], NOON
             )

@@ -13,11 +13,12 @@ from store_kit import AGREEMENT, LATER, NOON, WS, customer, invoice, line, produ
 from worker.mapping.push import reference_for
 from worker.store import invoices, records
 from worker.store.pool import Database
+from worker.store.tables import CUSTOMERS, PRODUCTS
 
 
 async def put(database: Database, *products: Any, as_of: Any = NOON) -> list[records.Written]:
     async with database.transaction("test") as connection:
-        return await records.upsert_products(connection, WS, AGREEMENT, products, as_of)
+        return await records.upsert(connection, PRODUCTS, WS, AGREEMENT, products, as_of)
 
 
 async def put_invoices(database: Database, *documents: Any, as_of: Any = NOON, **more: Any) -> list[records.Written]:
@@ -42,13 +43,13 @@ async def counted(database: Database) -> AsyncIterator[tuple[Any, list[str]]]:
 @pytest.mark.requirement("R10")
 async def test_a_page_of_products_is_one_statement(database: Database) -> None:
     async with counted(database) as (connection, seen):
-        await records.upsert_products(connection, WS, AGREEMENT, [product(str(n)) for n in range(500)], NOON)
+        await records.upsert(connection, PRODUCTS, WS, AGREEMENT, [product(str(n)) for n in range(500)], NOON)
     assert len(seen) == 1
 
 
 async def test_a_page_of_customers_is_one_statement(database: Database) -> None:
     async with counted(database) as (connection, seen):
-        await records.upsert_customers(connection, WS, AGREEMENT, [customer(str(n)) for n in range(500)], NOON)
+        await records.upsert(connection, CUSTOMERS, WS, AGREEMENT, [customer(str(n)) for n in range(500)], NOON)
     assert len(seen) == 1
 
 
@@ -89,7 +90,7 @@ async def test_an_upsert_says_which_fields_changed_from_what_to_what(database: D
 async def test_one_number_is_one_row_per_workspace_and_agreement(database: Database, pike: asyncpg.Connection) -> None:
     async with database.transaction("test") as connection:
         for workspace, agreement in ((WS, 77), (WS, 78), ("other", 77), (WS, 77)):
-            await records.upsert_products(connection, workspace, agreement, [product("1")], NOON)
+            await records.upsert(connection, PRODUCTS, workspace, agreement, [product("1")], NOON)
     assert await pike.fetchval("select count(*) from pike.products") == 3
 
 
@@ -104,7 +105,7 @@ async def test_a_local_deactivation_is_not_undone_by_an_upsert(database: Databas
 @pytest.mark.requirement("R11")
 async def test_barring_and_unbarring_move_active(database: Database, pike: asyncpg.Connection) -> None:
     await put(database, product("1"))
-    await put(database, product("1", active=False), as_of=LATER)
+    await put(database, product("1", barred=True), as_of=LATER)
     barred = await pike.fetchval("select active from pike.products")
     await put(database, product("1"), as_of=LATER)
     assert (barred, await pike.fetchval("select active from pike.products")) == (False, True)
@@ -210,7 +211,7 @@ async def test_a_noted_attempt_leaves_the_last_success(database: Database, pike:
     (written,) = await put(database, product("1"))
     before = await pike.fetchrow("select last_synced_at, last_attempt_at, name from pike.products")
     async with database.transaction("test") as connection:
-        await records.note_attempt(connection, "pike.products", WS, written.id, {"cause": "not_found"})
+        await records.note_attempt(connection, "product", WS, written.id, {"cause": "not_found"})
     after = await pike.fetchrow("select last_synced_at, last_attempt_at, name from pike.products")
     assert (after["last_synced_at"], after["name"]) == (before["last_synced_at"], before["name"])
     assert after["last_attempt_at"] > before["last_attempt_at"]

@@ -318,9 +318,9 @@ async def test_a_write_that_found_no_free_connection_is_unavailable(stub: Stub, 
     stub.always = lambda _: hang()
     client = make_client(max_connections=1, request_deadline_s=0.3)
     api = await api_of(client)
-    assert client._session is not None
+    assert client._sessions is not None
     taken = asyncio.create_task(
-        client._session.get(
+        client._sessions.writing.get(
             f"{stub.url}/taken",
             timeout=aiohttp.ClientTimeout(),
             trace_request_ctx=SimpleNamespace(set_out=lambda: None),

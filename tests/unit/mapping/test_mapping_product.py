@@ -21,16 +21,16 @@ def test_product_carries_number_price_in_base_currency_and_account() -> None:
         "unit": "time",
         "price": Decimal("950.00"),
         "currency": "DKK",
-        "active": True,
         "finance_account": 1010,
+        "barred": False,
     }
 
 
 @pytest.mark.requirement("R11")
-def test_barred_product_is_inactive() -> None:
+def test_barred_product_is_known_as_barred() -> None:
     rows = [to_pike(EconomicProduct.model_validate(p), "DKK", None, {}) for p in recorded("products")["collection"]]
-    assert {row.external_number: row.active for row in rows}["2"] is False
-    assert {row.external_number: row.active for row in rows}["1"] is True
+    assert {row.external_number: row.barred for row in rows}["2"] is True
+    assert {row.external_number: row.barred for row in rows}["1"] is False
 
 
 def test_product_without_a_name_is_called_by_its_number_and_units_may_be_unknown() -> None:

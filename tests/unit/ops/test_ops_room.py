@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from worker.ops.attention import concerns
-from worker.ops.room import percentile
+from worker.insight.attention import concerns
+from worker.insight.room import percentile
 from worker.runtime.tally import Tally
 from worker.telemetry.metrics import WAITS
 

@@ -147,7 +147,7 @@ def test_an_environment_that_was_copied_from_another_folder_is_made_anew(
 
 def test_make_help_has_a_line_for_every_command() -> None:
     told = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, env=dict(os.environ))
-    named = re.findall(r"^  make (\w+) ", told.stdout, re.MULTILINE)
+    named = re.findall(r"^  make ([\w-]+) ", told.stdout, re.MULTILINE)
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony is not None
     assert named == phony[1].split()

@@ -27,6 +27,8 @@ _BY_IDENTITY = {
     "previews": "an import's own id, taken from its row, which was found by workspace",
     "inbox": "an event is one event by (source, id), whatever workspace it names; other contents are a conflict",
     "effects": "an id that the ledger knows from another workspace is refused before (worker.store.ownership)",
+    "hooks": "a connection's own rows, by the id of the connection; whose are to be looked at is asked over all",
+    "hints": "a connection's own rows, by the id of the connection; whose nobody reads is asked over all",
     "outbox": "rows of its own, by row id; answers of all workspaces are published by whoever comes first",
     "dead_letters": "an operator's list, of all workspaces on purpose; it can be narrowed to one",
     "replays": "an operator's campaign, over the letters that the operator chose",
@@ -34,6 +36,7 @@ _BY_IDENTITY = {
     "story": "found by the letter's own id",
     "schedules": "the schedule of one connection, by its id; whoever comes first takes one that is due",
     "retention": "what is old goes, whoever it was of",
+    "letter_lists": "an operator's list, of all workspaces on purpose; it can be narrowed to one",
     "figures": "counts and ages over everything, for metrics; no workspace is named in them",
     "overview": "counts and ages over everything, for operators",
     "operations": "counts and ages over everything, for operators",
@@ -41,7 +44,6 @@ _BY_IDENTITY = {
 """Modules whose statements on the worker's own tables (schema economic) are about one row, or about all on purpose."""
 
 _READ_MODEL = {
-    ("guarded", "_QUERIES"): "the condition on the workspace is added where it is used",
     ("customers", "_LOCAL"): "the condition on the workspace is added where it is used",
     ("invoices", "_lines"): "lines of invoices that the same commit wrote for this workspace",
     ("invoices", "_free_line_ids"): "lines of invoices that the same commit wrote for this workspace",

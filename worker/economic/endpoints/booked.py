@@ -7,9 +7,10 @@ from schemas.invoice import BookedTotals, EconomicBooked
 from schemas.problem import Cause
 from worker.economic import filters
 from worker.economic.cause_table import DRAFT_MAY_BE_BOOKED
-from worker.economic.endpoints.calls import PAGE_SIZE, Enough, Listing, never, or_none, parts
+from worker.economic.endpoints.calls import PAGE_SIZE, Enough, never, or_none, parts
 from worker.economic.endpoints.lines import BOOKED_LINES, LineCalls, LinesByNumber, within
 from worker.economic.keys import path_key
+from worker.economic.listing import Listing
 from worker.economic.paging import Asked, Page
 from worker.economic.sentences import unavailable
 from worker.errors import Refused

@@ -3,9 +3,8 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import structlog
 from pydantic import BaseModel
@@ -14,6 +13,7 @@ from schemas.problem import Cause
 from worker.economic import filters
 from worker.economic.call import Call, Grant
 from worker.economic.limiter import Usage
+from worker.economic.listing import Listing
 from worker.economic.paging import Asked, Page, Parsed, parse_cursor, parse_legacy, parse_one
 from worker.economic.sentences import outcome_unknown, unavailable
 from worker.economic.transport import Transport
@@ -28,21 +28,6 @@ PAGES_AT_ONCE = 3
 
 PAGE_SIZE = 1000
 """Records of a legacy page; the service refuses more (E04810)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listing(Generic[T]):
-    """A list of the service: where it is, what its records are, and what tells them apart.
-
-    ``name`` says what it holds and is the label of its calls in logs. ``sort`` is the key's property, for lists that
-    are read page by page.
-    """
-
-    path: str
-    model: type[T]
-    key: Callable[[T], object]
-    name: str
-    sort: str | None = None
 
 
 Enough = Callable[[], bool]

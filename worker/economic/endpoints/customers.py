@@ -7,8 +7,10 @@ from schemas.base import EconomicIn
 from schemas.customer import Contact, EconomicContact, EconomicCustomer, EconomicCustomerRow
 from worker.economic import filters
 from worker.economic.bulk import BulkContact
-from worker.economic.endpoints.calls import PAGE_SIZE, Calls, Enough, Listing, changed, never, or_none, parts
+from worker.economic.endpoints.calls import PAGE_SIZE, Enough, changed, never, or_none, parts
+from worker.economic.endpoints.records import RecordCalls
 from worker.economic.keys import path_key
+from worker.economic.listing import CUSTOMERS, Listing
 from worker.economic.paging import Page
 
 CUSTOMERS_API = "/customersapi/v3.1.0"
@@ -26,12 +28,11 @@ class _LegacyContact(EconomicIn):
     deleted: bool = False
 
 
-CUSTOMERS = Listing("/customers", EconomicCustomer, lambda c: c.customer_number, "customers", "customerNumber")
-_ROWS = Listing("/customers", EconomicCustomerRow, lambda c: c.customer_number, "customers", "customerNumber")
+_COMPLETE = Listing("/customers", EconomicCustomer, lambda c: c.customer_number, "customers", "customerNumber")
 CONTACTS = Listing(f"{CUSTOMERS_API}/Contacts", BulkContact, lambda c: c.number, "contacts")
 
 
-class CustomerCalls(Calls):
+class CustomerCalls(RecordCalls):
     """Read, search and create customers."""
 
     def customer_pages(
@@ -43,7 +44,9 @@ class CustomerCalls(Calls):
         enough: Enough = never,
     ) -> AsyncGenerator[Page[EconomicCustomerRow], None]:
         """All customers, or those changed since; resumable by page."""
-        return self._pages(_ROWS, changed(changed_since), start_page, page_size, enough)
+        return self.record_pages(
+            CUSTOMERS, changed_since=changed_since, start_page=start_page, page_size=page_size, enough=enough
+        )
 
     async def contact_pages(
         self, *, changed_since: datetime | None = None, cursor: str | None = None, expression: str | None = None
@@ -71,6 +74,15 @@ class CustomerCalls(Calls):
             found.extend(contact for contact in page.items if first <= contact.customer_number <= last)
         return found
 
+    async def contacts_of(self, numbers: Sequence[int]) -> list[Contact]:
+        """Contacts of these customers, two hundred customers a call. One that cannot be read is left out."""
+        wanted = set(numbers)
+        found: list[Contact] = []
+        for part in parts(list(dict.fromkeys(numbers))):
+            async for page in self.contact_pages(expression=filters.one_of("customerNumber", part)):
+                found.extend(contact for contact in page.items if contact.customer_number in wanted)
+        return found
+
     async def list_contacts(self, customer_number: int) -> list[EconomicContact]:
         """Contacts of one customer."""
         path = f"/customers/{path_key(customer_number)}/contacts"
@@ -91,7 +103,7 @@ class CustomerCalls(Calls):
         wanted = set(numbers)
         found: list[EconomicCustomer] = []
         for part in parts(list(dict.fromkeys(numbers))):
-            found += await self._all(CUSTOMERS, filters.one_of("customerNumber", part))
+            found += await self._all(_COMPLETE, filters.one_of("customerNumber", part))
         return [customer for customer in found if customer.customer_number in wanted]
 
     async def search_customers(
@@ -113,11 +125,11 @@ class CustomerCalls(Calls):
             forms = _vat_forms(text)
             expressions = [filters.equals("corporateIdentificationNumber", form) for form in forms]
             expressions += [filters.equals("vatNumber", form) for form in forms]
-            return await self._all(CUSTOMERS, filters.either(*expressions), what="customers with a VAT number")
+            return await self._all(_COMPLETE, filters.either(*expressions), what="customers with a VAT number")
         if email is not None:
-            found = await self._all(CUSTOMERS, filters.contains("email", text), what="customers with an e-mail address")
+            found = await self._all(_COMPLETE, filters.contains("email", text), what="customers with an e-mail address")
             return [customer for customer in found if text.casefold() in (customer.email or "").casefold().split()]
-        found = await self._all(CUSTOMERS, filters.equals("name", text), what="customers with a name")
+        found = await self._all(_COMPLETE, filters.equals("name", text), what="customers with a name")
         return [customer for customer in found if customer.name.strip().casefold() == text.casefold()]
 
     async def create_customer(self, body: bytes, idempotency_key: str) -> EconomicCustomer:

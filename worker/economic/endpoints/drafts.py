@@ -5,9 +5,10 @@ from datetime import datetime
 
 from schemas.invoice import EconomicDraft
 from worker.economic import filters
-from worker.economic.endpoints.calls import PAGE_SIZE, Enough, Listing, changed, never, or_none, parts
+from worker.economic.endpoints.calls import PAGE_SIZE, Enough, changed, never, or_none, parts
 from worker.economic.endpoints.lines import DRAFT_LINES, LineCalls, LinesByNumber, within
 from worker.economic.keys import path_key
+from worker.economic.listing import Listing
 from worker.economic.paging import Page
 
 DRAFTS = Listing("/invoices/drafts", EconomicDraft, lambda d: d.number, "draft invoices", "draftInvoiceNumber")

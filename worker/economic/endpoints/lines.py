@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from schemas.invoice import InvoiceLine
 from worker.economic.bulk import BulkLine
-from worker.economic.endpoints.calls import Calls, Listing
+from worker.economic.endpoints.calls import Calls
+from worker.economic.listing import Listing
 from worker.economic.sentences import unavailable
 
 LinesByNumber = dict[int, tuple[InvoiceLine, ...]]

@@ -3,21 +3,19 @@
 from collections.abc import AsyncGenerator
 from datetime import datetime
 
-from schemas.problem import Cause
 from schemas.product import EconomicProduct
 from schemas.terms import GroupSalesAccount, ProductGroup, Unit
-from worker.economic.endpoints.calls import PAGE_SIZE, Calls, Enough, Listing, changed, never, or_none
+from worker.economic.endpoints.calls import PAGE_SIZE, Enough, never
+from worker.economic.endpoints.records import RecordCalls
 from worker.economic.keys import path_key
+from worker.economic.listing import PRODUCTS, Listing
 from worker.economic.paging import Page
-from worker.errors import refused
 
-PRODUCTS = Listing("/products", EconomicProduct, lambda p: p.product_number, "products", "productNumber")
 GROUPS = Listing("/product-groups", ProductGroup, lambda g: g.product_group_number, "product groups")
 UNITS = Listing("/units", Unit, lambda u: u.unit_number, "units")
-_CHECK = "Check the number of the product in Pike."
 
 
-class ProductCalls(Calls):
+class ProductCalls(RecordCalls):
     """Read products, their groups and units."""
 
     def product_pages(
@@ -28,18 +26,18 @@ class ProductCalls(Calls):
         page_size: int = PAGE_SIZE,
         enough: Enough = never,
     ) -> AsyncGenerator[Page[EconomicProduct], None]:
-        """All products, or those changed since (the service keeps whole minutes: overlap a few); resumable by page."""
-        return self._pages(PRODUCTS, changed(changed_since), start_page, page_size, enough)
+        """All products, or those changed since; see ``record_pages``."""
+        return self.record_pages(
+            PRODUCTS, changed_since=changed_since, start_page=start_page, page_size=page_size, enough=enough
+        )
 
     async def get_product(self, number: str) -> EconomicProduct:
         """One product. Raises ``Refused`` (not found)."""
-        if not number:
-            raise refused(Cause.NOT_FOUND, "A product without a number does not exist in e-conomic.", _CHECK)
-        return await self._one(f"/products/{path_key(number)}", EconomicProduct, f"product {number}", "product")
+        return await self.get_record(PRODUCTS, number)
 
     async def find_product(self, number: str) -> EconomicProduct | None:
         """One product, or ``None``."""
-        return await or_none(self.get_product(number))
+        return await self.find_record(PRODUCTS, number)
 
     async def product_groups(self) -> list[ProductGroup]:
         """All product groups."""

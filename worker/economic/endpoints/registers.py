@@ -1,7 +1,8 @@
 """The agreement itself and its small registers: what invoices and customers point at. Look-ups, not entities (R4)."""
 
 from schemas.terms import CustomerGroup, Layout, PaymentTerms, Self, VatAccount, VatZone
-from worker.economic.endpoints.calls import Calls, Listing
+from worker.economic.endpoints.calls import Calls
+from worker.economic.listing import Listing
 
 TERMS = Listing("/payment-terms", PaymentTerms, lambda t: t.payment_terms_number, "payment terms")
 ZONES = Listing("/vat-zones", VatZone, lambda z: z.vat_zone_number, "VAT zones")

@@ -6,11 +6,13 @@ from uuid import UUID
 
 from events.fields import FieldChange
 from events.imports import AmbiguousMatch, EntityCounts, ImportCompleted, ImportPreviewed, PreviewedChange
+from schemas.kinds import LIST_OF, Entity
 from schemas.problem import Cause, Problem
-from worker.handlers.importing.progress import Entity, Progress
+from worker.entities import ENTITIES
+from worker.handlers.importing.progress import Progress
 from worker.handlers.importing.report import make_report
 from worker.handlers.importing.sweep import Sweep, incomplete
-from worker.handlers.importing.vanished import Kind, find_gone
+from worker.handlers.importing.vanished import Swept, find_gone
 from worker.run import Work
 from worker.store import imports, invoices, previews, records
 from worker.telemetry.metrics import IMPORT_ROWS, SYNC_ROUNDS
@@ -31,8 +33,9 @@ async def close_import(sweep: Sweep) -> None:
     for stage in progress.listed():
         if not progress.complete(stage):
             raise incomplete(stage, progress.seen.get(stage, 0), progress.totals[stage])
-    if progress.swept_all("products") and not progress.seen.get("products"):
-        progress.remarks.append("e-conomic has no products: Pike's own products were left active (R11).")
+    for name, entity in ENTITIES.items():
+        if entity.retires_own and progress.swept_all(name) and not progress.seen.get(name):
+            progress.remarks.append(f"e-conomic has no {name}: Pike's own {name} were left active (R11).")
     if progress.row.scheduled:
         await _close_round(sweep)
         return
@@ -81,7 +84,7 @@ def _measure(counts: Mapping[Any, EntityCounts]) -> None:
             IMPORT_ROWS.labels(entity, result).inc(number)
 
 
-async def _end_preview(sweep: Sweep, gone: Mapping[Kind, Sequence[str]]) -> None:
+async def _end_preview(sweep: Sweep, gone: Mapping[Swept, Sequence[str]]) -> None:
     """Answer what the import would have done (B5); every change of it has been undone."""
     progress = sweep.progress
     async with sweep.run.finish("previewed") as work:
@@ -134,38 +137,35 @@ async def _compare_with_preview(sweep: Sweep, work: Work) -> None:
                 )
 
 
-def _swept(progress: Progress) -> list[Kind]:
-    """Return the kinds whose missing records are gone. An empty list of products or customers proves nothing."""
-    kinds: list[Kind] = []
-    if progress.swept_all("products") and progress.seen.get("products"):
-        kinds.append("products")
-    if progress.swept_all("customers") and progress.seen.get("customers"):
-        kinds.append("customers")
+def _swept(progress: Progress) -> list[Swept]:
+    """Return the lists whose missing records are gone. An empty list proves nothing, but for drafts."""
+    kinds: list[Swept] = [name for name in ENTITIES if progress.swept_all(name) and progress.seen.get(name)]
     if progress.swept_all("invoices"):
         kinds.append("drafts")
     return kinds
 
 
-async def _deactivate(sweep: Sweep, work: Work, gone: Mapping[Kind, Sequence[str]]) -> None:
+async def _deactivate(sweep: Sweep, work: Work, gone: Mapping[Swept, Sequence[str]]) -> None:
     """Records that are gone in e-conomic become inactive, never deleted; and R11, only after the complete list."""
     connection, progress, scope = work.connection, sweep.progress, sweep.scope
-    tables: Mapping[Kind, records.Table] = {"products": records.PRODUCTS, "customers": records.CUSTOMERS}
-    for kind, table in tables.items():
-        if kind in gone:
-            since = progress.since_when(kind)
-            _count(sweep, table.entity, await records.mark_vanished(connection, table, *scope, since, gone[kind]))
+    for name, entity in ENTITIES.items():
+        if name in gone:
+            since = progress.since_when(name)
+            _count(sweep, entity.kind, await records.mark_vanished(connection, entity.table, *scope, since, gone[name]))
     if "drafts" in gone:
         problem = DRAFT_GONE.model_dump(mode="json")
         since = progress.since_when("drafts")
         found = await invoices.mark_vanished_drafts(connection, *scope, since, gone["drafts"], problem)
         _count(sweep, "invoice", found)
-    if progress.swept_all("products") and progress.seen.get("products") and not progress.row.scheduled:
-        _count(sweep, "product", await records.deactivate_unlinked_products(connection, *scope, progress.row.id))
+    for name, entity in ENTITIES.items():
+        if entity.retires_own and name in gone and not progress.row.scheduled:
+            _count(
+                sweep,
+                entity.kind,
+                await records.deactivate_unlinked(connection, entity.table, *scope, progress.row.id),
+            )
 
 
-def _count(sweep: Sweep, entity: str, deactivated: Sequence[tuple[UUID, str | None]]) -> None:
-    sweep.progress.deactivated(_KINDS[entity], len(deactivated))
+def _count(sweep: Sweep, entity: Entity, deactivated: Sequence[tuple[UUID, str | None]]) -> None:
+    sweep.progress.deactivated(LIST_OF[entity], len(deactivated))
     sweep.recorded.deactivated += [(entity, record_id, number) for record_id, number in deactivated]
-
-
-_KINDS: Mapping[str, Entity] = {"product": "products", "customer": "customers", "invoice": "invoices"}

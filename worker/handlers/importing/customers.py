@@ -13,6 +13,10 @@ from worker.mapping import matching
 from worker.run import Run, Work
 from worker.store import customers, matches, records
 from worker.store.records import Written
+from worker.store.tables import CUSTOMERS
+
+FAR_APART = 5
+"""Numbers per customer of a page from which on its contacts are asked for by number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +124,8 @@ async def write(
     await matches.save_ambiguous(
         connection, workspace, agreement, import_id, [_as_row(match) for match in prepared.ambiguous]
     )
-    written = await records.upsert_customers(
-        connection, workspace, agreement, prepared.customers, as_of, sparingly=sparingly
+    written = await records.upsert(
+        connection, CUSTOMERS, workspace, agreement, prepared.customers, as_of, sparingly=sparingly
     )
     await matches.settle(
         connection,
@@ -137,7 +141,10 @@ async def _map(api: EconomicApi, page: Sequence[EconomicCustomerRow]) -> list[Pi
     contacts: dict[int, list[Any]] = {}
     if page:
         numbers = [customer.customer_number for customer in page]
-        for contact in await api.contacts_between(min(numbers), max(numbers)):
+        first, last = min(numbers), max(numbers)
+        # a stretch of the list is read as a whole; few that lie far apart by their numbers
+        near = last - first <= FAR_APART * len(numbers)
+        for contact in await (api.contacts_between(first, last) if near else api.contacts_of(numbers)):
             contacts.setdefault(contact.customer_number, []).append(contact)
     return [customer_mapping.to_pike(customer, contacts.get(customer.customer_number, ())) for customer in page]
 

@@ -10,7 +10,8 @@ from schemas.problem import Cause, Problem
 from worker import failpoints
 from worker.errors import NotYet, Refused, refused
 from worker.handlers.importing.closing import close_import
-from worker.handlers.importing.progress import CLOSING, ENTITY_OF, Progress, import_ids_of
+from worker.handlers.importing.order import ENTITY_OF
+from worker.handlers.importing.progress import CLOSING, Progress, import_ids_of
 from worker.handlers.importing.stages import STAGE_STEPS
 from worker.handlers.importing.sweep import PageWrite, Sweep, incomplete
 from worker.run import Run, Work, root_of
@@ -54,6 +55,9 @@ async def continue_import(event: Envelope[Any], run: Run) -> None:
 async def start_sync(event: Envelope[Any], run: Run) -> None:
     """``pike-economic.sync.requested``: a round of the schedule, unless a person's import does the same just now."""
     data: SyncRequested = event.data
+    if run.connection is None:
+        await _not_connected(event, run)
+        return
     async with run.checkpoint() as work:
         row = await imports.find_by_event(work.connection, run.workspace_id, event.id, event.source)
         if row is None:
@@ -68,12 +72,24 @@ async def start_sync(event: Envelope[Any], run: Run) -> None:
 async def continue_sync(event: Envelope[Any], run: Run) -> None:
     """``pike-economic.sync.continue``: the next slice of a round."""
     data: SyncContinue = event.data
+    if run.connection is None:
+        await _not_connected(event, run)
+        return
     async with run.read() as connection:
         row = await imports.find_by_event(connection, run.workspace_id, data.import_id)
     if row is None or row.state != "running":
         async with run.finish("ended_before"):
             return
     await _round(row, run)
+
+
+async def _not_connected(event: Envelope[Any], run: Run) -> None:
+    """End a round whose workspace was disconnected, or whose grant was withdrawn, before it got here."""
+    async with run.finish("not_connected") as work:
+        row = await imports.find_by_event(work.connection, run.workspace_id, root_of(event))
+        if row is not None:
+            await imports.end(work.connection, row.id, "cancelled")
+        await schedules.ended(work.connection, run.workspace_id, root_of(event), "skipped")
 
 
 async def _round(row: ImportRow, run: Run) -> None:

@@ -4,52 +4,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from events.imports import EntityCounts
 from schemas.invoice import EconomicBooked, EconomicInvoice
+from schemas.kinds import LIST_OF, Entity, ImportEntity
+from worker.handlers.importing.order import COUNTED, ENTITY_OF, LATE, ORDER, PARTS_OF_BOOKED, STAGES, STAGES_OF_CHANGES
 from worker.store.imports import ImportRow
 from worker.store.records import Written
 
-Entity = Literal["products", "customers", "invoices"]
-
-STAGES: Mapping[str, tuple[str, ...]] = {
-    "products": ("products", "late_products"),
-    "customers": ("customers", "late_customers"),
-    "invoices": ("drafts", "booked", "late_drafts"),
-}
-"""Entity → the sweeps it takes. Their order below is fixed: invoices point at customers and products.
-
-The late ones read what changed while a list of several pages was being read: people go on working meanwhile.
-"""
-
-STAGES_OF_CHANGES: Mapping[str, tuple[str, ...]] = {
-    "products": ("products",),
-    "customers": ("customers",),
-    "invoices": ("drafts", "booked", "missed", "unpaid"),
-}
-"""The same for an import of what changed since the one before."""
-
-ENTITY_OF: Mapping[str, Entity] = {
-    "products": "products",
-    "customers": "customers",
-    "drafts": "invoices",
-    "booked": "invoices",
-    "missed": "invoices",
-    "unpaid": "invoices",
-    "late_products": "products",
-    "late_customers": "customers",
-    "late_drafts": "invoices",
-}
-
-_LATE = "late_"
-_ORDER = (
-    "products", "customers", "drafts", "booked", "missed", "unpaid", "late_products", "late_customers", "late_drafts",
-)  # fmt: skip
-_COUNTED = ("products", "customers", "drafts", "booked")
-"""Stages that read a list from end to end and can say whether they met all of it."""
-_PARTS_OF_BOOKED = ("missed", "unpaid")
 _FORESEEN = {"create": "created", "change": "updated"}
 CLOSING = "closing"
 
@@ -156,7 +120,8 @@ class Progress:
     def begin(self, since: Mapping[str, datetime]) -> None:
         """Go to the first stage. ``since``: per entity, when the last import of it was begun; unused in a full one."""
         if self.row.mode == "changes":
-            self.base = {e: (since[e] - OVERLAP).isoformat() for e in self.row.entities if e in since}
+            readable = [entity for entity in self.row.entities if entity in since and entity in STAGES_OF_CHANGES]
+            self.base = {entity: (since[entity] - OVERLAP).isoformat() for entity in readable}
         self.stage = self._stages()[0]
 
     @property
@@ -170,7 +135,7 @@ class Progress:
     @property
     def late(self) -> bool:
         """Whether the current stage reads what changed while the one before it was read."""
-        return self.stage.startswith(_LATE)
+        return self.stage.startswith(LATE)
 
     @property
     def looks_for_gone(self) -> bool:
@@ -178,7 +143,7 @@ class Progress:
         return self.changed_since is None and self.stage != "booked"
 
     @property
-    def entity(self) -> Entity:
+    def entity(self) -> ImportEntity:
         """The entity that the current stage belongs to."""
         return ENTITY_OF[self.stage]
 
@@ -193,7 +158,7 @@ class Progress:
     @property
     def list_name(self) -> str:
         """The list that the current stage reads, as a whole or in part: a number is unique within it."""
-        return "booked" if self.stage in _PARTS_OF_BOOKED else self.stage.removeprefix(_LATE)
+        return "booked" if self.stage in PARTS_OF_BOOKED else self.stage.removeprefix(LATE)
 
     def next_stage(self) -> None:
         """Go on to the next sweep, or to the closing step after the last."""
@@ -256,7 +221,7 @@ class Progress:
             if booked and document.net_amount_in_base_currency is not None:
                 self.base_net = str(Decimal(self.base_net) + document.net_amount_in_base_currency)
 
-    def count_foreseen(self, found: Iterable[tuple[str, str, str, int]]) -> None:
+    def count_foreseen(self, found: Iterable[tuple[str, Entity, str, int]]) -> None:
         """Set what a preview would create and change from its rows (list, entity, action, how many).
 
         A record that it met twice was counted twice on the way, because nothing of it was written.
@@ -265,10 +230,10 @@ class Progress:
             counts["created"] = counts["updated"] = 0
         for list_, entity, action, count in found:
             kind = ENTITY_OF.get(list_)
-            if kind == f"{entity}s" and action in _FORESEEN:
+            if kind == LIST_OF[entity] and action in _FORESEEN:
                 self._of(kind)[_FORESEEN[action]] += count
 
-    def deactivated(self, entity: Entity, count: int) -> None:
+    def deactivated(self, entity: ImportEntity, count: int) -> None:
         """Add records that this import deactivated."""
         self._of(entity)["deactivated"] += count
 
@@ -291,15 +256,15 @@ class Progress:
 
     def counted_stages(self, entity: str) -> list[str]:
         """Return the stages of an entity that read a list from end to end."""
-        return [stage for stage in self._stages() if ENTITY_OF[stage] == entity and stage in _COUNTED]
+        return [stage for stage in self._stages() if ENTITY_OF[stage] == entity and stage in COUNTED]
 
     def listed(self) -> list[str]:
         """Return the stages that met a list whose length e-conomic stated."""
-        return [stage for stage in self.totals if stage in _COUNTED]
+        return [stage for stage in self.totals if stage in COUNTED]
 
     def _superfluous(self, stage: str) -> bool:
         """Return whether a late stage has nothing to catch up with: a list of one page is a snapshot."""
-        return stage.startswith(_LATE) and self.pages.get(stage.removeprefix(_LATE), 0) <= 1
+        return stage.startswith(LATE) and self.pages.get(stage.removeprefix(LATE), 0) <= 1
 
     def _of(self, entity: str) -> dict[str, int]:
         return self.counts.setdefault(entity, dict.fromkeys(EntityCounts.model_fields, 0))
@@ -310,4 +275,4 @@ class Progress:
             for entity in self.row.entities
             for stage in (STAGES_OF_CHANGES if entity in self.base else STAGES)[entity]
         }
-        return [stage for stage in _ORDER if stage in wanted]
+        return [stage for stage in ORDER if stage in wanted]

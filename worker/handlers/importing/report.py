@@ -6,6 +6,7 @@ from typing import Any
 
 from events.imports import DataReport, ReportRow
 from schemas.invoice import BookedTotals
+from worker.entities import ENTITIES
 from worker.handlers.importing.progress import sum_key
 from worker.handlers.importing.sweep import Sweep
 from worker.run import Work
@@ -20,7 +21,7 @@ async def make_report(sweep: Sweep, work: Work, totals: BookedTotals | None) -> 
     progress = sweep.progress
     rows = [
         ReportRow(kind=kind, count=progress.seen.get(kind, 0), economic_count=progress.totals.get(kind))
-        for kind in ("products", "customers")
+        for kind in ENTITIES
         if progress.swept_all(kind)
     ]
     if totals is not None and not progress.swept_all("invoices"):

@@ -1,39 +1,24 @@
 """What the stages of one import share: the run, its progress, look-ups, and what became of the page at hand."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from events.envelope import EventData
-from events.records import RecordsChanged
 from schemas.problem import Cause
-from worker.economic.paging import Page, Reject
+from worker.economic.paging import Page
 from worker.errors import Refused, refused
-from worker.handlers.importing.customers import Matcher
 from worker.handlers.importing.progress import Progress
+from worker.handlers.importing.reading import Reading, Recorded
 from worker.handlers.lookups import Lookups
 from worker.mapping.matching import Ambiguous
 from worker.run import Run, Work
-from worker.store import imports, previews, records
+from worker.store import imports, previews
 from worker.store.previews import Previewed
 from worker.store.records import Written
 
 MAX_AMBIGUOUS = 500
 """Customers that a preview lists for a person at most."""
-
-RejectRow = tuple[str | None, str, str]
-"""Number, reason, and the record as it came."""
-
-
-@dataclass(slots=True)
-class Recorded:
-    """What the page at hand did, or in a preview would do."""
-
-    written: list[tuple[str, Written]] = field(default_factory=list)
-    rejects: list[RejectRow] = field(default_factory=list)
-    ambiguous: list[Ambiguous] = field(default_factory=list)
-    deactivated: list[tuple[str, UUID, str | None]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +34,14 @@ class PageWrite:
     write: Callable[[Work], Awaitable[None]]
 
 
-class Sweep:
+class Sweep(Reading):
     """What the stages of one import share."""
 
     def __init__(self, run: Run, progress: Progress) -> None:
-        self.run = run
+        row = progress.row
+        actor = f"{'schedule' if row.scheduled else 'import'}:{row.event_id}"
+        super().__init__(run, Lookups(run.need_api(), run.need_connection().base_currency), actor, row.id)
         self.progress = progress
-        self.api = run.need_api()
-        self.lookups = Lookups(self.api)
-        self.workspace_id = run.workspace_id
-        connection = run.need_connection()
-        self.agreement = connection.agreement_number
-        self.base_currency = connection.base_currency
-        self.matcher: Matcher | None = None
-        self.recorded = Recorded()
         self.slice_over = False
 
     def enough(self) -> bool:
@@ -70,30 +49,22 @@ class Sweep:
         return self.slice_over
 
     @property
-    def scope(self) -> tuple[str, int]:
-        """Workspace and agreement."""
-        return (self.workspace_id, self.agreement)
-
-    @property
     def rehearsal(self) -> bool:
         """True for a preview: everything is done and undone."""
         return self.progress.row.dry_run
-
-    @property
-    def actor(self) -> str:
-        """Who changed it, for the audit."""
-        return f"{'schedule' if self.progress.row.scheduled else 'import'}:{self.progress.row.event_id}"
 
     def answer(self, work: Work, data: EventData, *, ephemeral: bool = False) -> None:
         """Tell whoever asked how the import goes. Nobody asked for a round of the schedule."""
         if not self.progress.row.scheduled:
             work.emit(data, ephemeral=ephemeral)
 
-    async def matching(self) -> Matcher:
-        """Return Pike's own customers, indexed; read once per slice."""
-        if self.matcher is None:
-            self.matcher = await Matcher.load(self.run)
-        return self.matcher
+    def knows_all(self, entity: str) -> bool:
+        """See ``Reading``."""
+        return self.progress.swept_all(entity)
+
+    def remark(self, sentence: str) -> None:
+        """See ``Reading``."""
+        self.progress.remarks.append(sentence)
 
     async def met(self, work: Work, page: Page[Any], numbers: Sequence[str]) -> None:
         """Move on by a page of a list that is swept by offset."""
@@ -108,24 +79,9 @@ class Sweep:
             number = progress.pages[progress.stage]
             await imports.note_page(work.connection, progress.row.id, progress.stage, number, numbers)
 
-    def record(
-        self,
-        entity: str,
-        written: Sequence[Written],
-        rejects: Sequence[Reject | RejectRow] = (),
-        *,
-        read: int | None = None,
-    ) -> None:
-        """Note what the page did. ``read``: how many records it had; those that were not written are unchanged.
-
-        ``None`` for records that came along with the page of another kind: they are not counted.
-        """
-        if read is not None:
-            self.progress.count(written, read, len(rejects))
-        self.recorded.written += [(entity, record) for record in written if record.touched]
-        self.recorded.rejects += [
-            each if isinstance(each, tuple) else (each.external_number, each.reason, each.raw) for each in rejects
-        ]
+    def count(self, written: Sequence[Written], read: int, rejected: int) -> None:
+        """See ``Reading``."""
+        self.progress.count(written, read, rejected)
 
     async def settle(self, work: Work) -> None:
         """Keep what ``record`` noted: rejects; then audit and announcements, or the preview's rows."""
@@ -137,12 +93,7 @@ class Sweep:
             self.progress.ambiguous += [as_listed(match) for match in recorded.ambiguous[:room]]
             await previews.add(work.connection, import_id, self.progress.list_name, previewed(recorded))
             return
-        for entity in ("product", "customer", "invoice"):
-            written = [record for kind, record in recorded.written if kind == entity]
-            gone = [record_id for kind, record_id, _ in recorded.deactivated if kind == entity]
-            await records.write_audit(work.connection, self.workspace_id, entity, self.actor, written)
-            await records.audit_active(work.connection, self.workspace_id, entity, self.actor, gone, active=False)
-            announce(work, entity, [*dict.fromkeys([*(record.id for record in written), *gone])])
+        await self.tell(work, recorded)
 
 
 def previewed(recorded: Recorded) -> list[Previewed]:
@@ -169,12 +120,6 @@ def as_listed(match: Ambiguous) -> dict[str, Any]:
         "matched_by": match.matched_by,
         "candidates": [str(candidate) for candidate in match.candidates],
     }
-
-
-def announce(work: Work, entity: Any, ids: Sequence[UUID]) -> None:
-    """Emit ``economic.records.changed``, at most a thousand ids each."""
-    for start in range(0, len(ids), 1000):
-        work.emit(RecordsChanged(entity=entity, ids=tuple(ids[start : start + 1000])))
 
 
 async def nothing(_work: Work) -> None:

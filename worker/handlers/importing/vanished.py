@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from typing import Literal
 
+from schemas.kinds import TEXT_NUMBERS, ListedEntity
 from worker.economic.endpoints import EconomicApi
+from worker.entities import ENTITIES
 from worker.errors import Refused
 from worker.handlers.importing.sweep import Sweep
 from worker.store import imports, records
 
-Kind = Literal["products", "customers", "drafts"]
+Swept = ListedEntity | Literal["drafts"]
+"""A list of which an import can tell what is no longer on it. Booked invoices never go away."""
 
 MAX_CHECKED = 500
 """Records asked for again, one by one; the rest is left to the next import."""
@@ -17,7 +20,7 @@ MAX_CHECKED = 500
 _AT_ONCE = 8
 
 
-async def find_gone(sweep: Sweep, kind: Kind) -> list[str]:
+async def find_gone(sweep: Sweep, kind: Swept) -> list[str]:
     """Return the numbers of linked records that e-conomic no longer has.
 
     A list of one page is a snapshot: what is not on it does not exist. A list of several pages may have passed a
@@ -44,11 +47,12 @@ async def find_gone(sweep: Sweep, kind: Kind) -> list[str]:
     return [number for number in missing if number not in still]
 
 
-def _usable(number: str | None, kind: Kind) -> bool:
-    return number is not None and (kind == "products" or number.isdigit())
+def _usable(number: str | None, kind: Swept) -> bool:
+    named_by_text = kind != "drafts" and ENTITIES[kind].kind in TEXT_NUMBERS
+    return number is not None and (named_by_text or number.isdigit())
 
 
-async def _still_there(api: EconomicApi, kind: Kind, numbers: Sequence[str]) -> set[str]:
+async def _still_there(api: EconomicApi, kind: Swept, numbers: Sequence[str]) -> set[str]:
     if kind == "customers":
         return {str(c.customer_number) for c in await api.customers_by_number([int(number) for number in numbers])}
     gate = asyncio.Semaphore(_AT_ONCE)
@@ -56,10 +60,11 @@ async def _still_there(api: EconomicApi, kind: Kind, numbers: Sequence[str]) -> 
     async def exists(number: str) -> bool:
         async with gate:
             try:
-                found = await (api.find_product(number) if kind == "products" else api.find_draft(int(number)))
+                if kind == "drafts":
+                    return await api.find_draft(int(number)) is not None
+                return await api.find_record(ENTITIES[kind].listing, number) is not None
             except Refused:  # it is there, but cannot be read: not gone ("not found" is no error here)
                 return True
-            return found is not None
 
     answers = await asyncio.gather(*(exists(number) for number in numbers))
     return {number for number, there in zip(numbers, answers, strict=True) if there}

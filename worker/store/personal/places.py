@@ -13,6 +13,9 @@ CHILDREN = {
     "economic.replay_letters": ("letter_id", "economic.dead_letters"),
     "economic.operator_audit": ("letter_id", "economic.dead_letters"),
     "economic.schedules": ("connection_id", "economic.connections"),
+    "economic.hook_receivers": ("connection_id", "economic.connections"),
+    "economic.hooks": ("connection_id", "economic.connections"),
+    "economic.hints": ("connection_id", "economic.connections"),
 }
 """Tables whose rows belong to the workspace of another row: key and table of that row."""
 
@@ -20,7 +23,7 @@ OF_NOBODY = frozenset(
     f"economic.{name}"
     for name in (
         "gates", "reconciliations", "workers", "lane_samples", "work_samples", "operator_sessions", "login_failures",
-        "replays", "housekeeping",
+        "replays", "housekeeping", "entities",
     )
 )  # fmt: skip
 """Tables about workers, agreements and operators: nothing of a workspace's people in them."""

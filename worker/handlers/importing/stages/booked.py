@@ -1,16 +1,18 @@
 """Booked invoices by number; the lines of a page come in bulk and are proved against its headers."""
 
 from collections.abc import AsyncGenerator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
 from schemas.invoice import EconomicBooked
+from worker.economic.endpoints.lines import LinesByNumber
 from worker.economic.paging import Page
 from worker.errors import Refused
 from worker.handlers.importing.ahead import ahead
+from worker.handlers.importing.reading import Reading, RejectRow
 from worker.handlers.importing.stages.invoices import Prepared, map_documents, prepare
-from worker.handlers.importing.sweep import PageWrite, RejectRow, Sweep, nothing
+from worker.handlers.importing.sweep import PageWrite, Sweep, nothing
 from worker.mapping import invoice as invoice_mapping
 from worker.run import Work
 from worker.store import booked as booked_rows
@@ -56,11 +58,19 @@ async def _mapped(
     sweep: Sweep, page: Page[EconomicBooked], leave_out: frozenset[int] = frozenset()
 ) -> tuple[Prepared, list[RejectRow]]:
     headers = [header for header in page.items if header.number not in leave_out]
-    booked, unread = await _with_lines(sweep, headers)
-    codes = await sweep.lookups.vat_codes_by_account() if booked else {}
+    lines = await sweep.api.booked_lines(headers[0].number, headers[-1].number) if headers else {}
+    return await map_booked(sweep, headers, lines, page.fetched_at)
+
+
+async def map_booked(
+    reading: Reading, headers: Sequence[EconomicBooked], lines: LinesByNumber, fetched_at: datetime
+) -> tuple[Prepared, list[RejectRow]]:
+    """Map booked invoices with the lines that came in bulk; those that cannot be mapped are put aside."""
+    booked, unread = await _with_lines(reading, headers, lines)
+    codes = await reading.lookups.vat_codes_by_account() if booked else {}
     mapped, unmapped = map_documents(booked, partial(invoice_mapping.booked_to_pike, tax_codes=codes))
     orders = {str(invoice.number): invoice.order_number for invoice in booked if invoice.order_number}
-    return await prepare(sweep, mapped, page.fetched_at, orders), [*unread, *unmapped]
+    return await prepare(reading, mapped, fetched_at, orders), [*unread, *unmapped]
 
 
 def _page(sweep: Sweep, page: Page[EconomicBooked], rows: Prepared, rejects: list[RejectRow]) -> PageWrite:
@@ -83,27 +93,26 @@ def _numbers(page: Page[EconomicBooked]) -> list[int]:
     return [*(invoice.number for invoice in page.items), *(int(text) for text in unreadable if text.isdecimal())]
 
 
-async def _with_lines(sweep: Sweep, page: Sequence[EconomicBooked]) -> tuple[list[EconomicBooked], list[RejectRow]]:
-    """Give a page of headers its lines. Where their sum is not the header's net, that invoice is read alone.
+async def _with_lines(
+    reading: Reading, headers: Sequence[EconomicBooked], lines: LinesByNumber
+) -> tuple[list[EconomicBooked], list[RejectRow]]:
+    """Give headers their lines. Where their sum is not the header's net, that invoice is read alone.
 
-    One that cannot be read alone either is put aside with the reason; the page goes on.
+    One that cannot be read alone either is put aside with the reason; the others go on.
     """
-    if not page:
-        return [], []
     rejects: list[RejectRow] = []
-    lines = await sweep.api.booked_lines(page[0].number, page[-1].number)
     complete = []
-    for header in page:
+    for header in headers:
         invoice = header.model_copy(update={"lines": lines.get(header.number, ())})
         if _net_of(invoice) != header.net_amount:
             try:
-                alone = await sweep.api.get_booked(header.number)
+                alone = await reading.api.get_booked(header.number)
             except Refused as exc:
                 rejects.append((str(header.number), exc.problem.user_message, header.model_dump_json()[:10_000]))
                 continue
             total = _net_of(alone)
             if total != alone.net_amount:
-                sweep.progress.remarks.append(
+                reading.remark(
                     f"Invoice {header.number}: the lines add up to {total}, e-conomic states {alone.net_amount} net."
                 )
             invoice = alone

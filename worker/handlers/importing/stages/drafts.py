@@ -6,8 +6,9 @@ from functools import partial
 from schemas.invoice import EconomicDraft
 from worker.economic.paging import Page
 from worker.handlers.importing.ahead import ahead
+from worker.handlers.importing.reading import RejectRow
 from worker.handlers.importing.stages.invoices import Prepared, map_documents, prepare
-from worker.handlers.importing.sweep import PageWrite, RejectRow, Sweep
+from worker.handlers.importing.sweep import PageWrite, Sweep
 from worker.mapping import invoice as invoice_mapping
 from worker.run import Work
 

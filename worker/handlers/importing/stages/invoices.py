@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from schemas.invoice import PikeInvoice, Recipient
+from schemas.product import PikeProduct
 from worker.economic.paging import Reject
+from worker.entities import PRODUCTS
 from worker.errors import Refused
 from worker.handlers.importing import customers as matched
-from worker.handlers.importing.sweep import RejectRow, Sweep, announce
+from worker.handlers.importing.reading import Reading, RejectRow, announce
 from worker.handlers.moves import announce_moves
-from worker.mapping import product as product_mapping
 from worker.run import Work
 from worker.store import customers, invoices, matches, products, records
 
@@ -38,30 +39,31 @@ class Prepared:
     as_of: datetime
     customers: matched.Prepared | None
     recipients: Mapping[str, Recipient]
-    products: Sequence[Any]
+    products: Sequence[PikeProduct]
     gone_products: Mapping[str, str]
     order_numbers: Mapping[str, int] = field(default_factory=dict)
 
-    async def write(self, work: Work, sweep: Sweep, rejects: Sequence[Reject | RejectRow]) -> None:
+    async def write(self, work: Work, reading: Reading, rejects: Sequence[Reject | RejectRow]) -> None:
         """Write customers and products first, then the invoices that point at them."""
-        connection, scope = work.connection, sweep.scope
+        connection, scope = work.connection, reading.scope
         if self.customers is not None:
-            brought = await matched.write(work, sweep.run, self.customers, self.as_of, sweep.progress.row.id)
-            sweep.record("customer", brought)
+            brought = await matched.write(work, reading.run, self.customers, self.as_of, reading.import_id)
+            reading.record("customer", brought)
         made = await customers.ensure_from_recipients(connection, *scope, self.recipients, self.as_of)
         announce(work, "customer", made)
-        sweep.record("product", await records.upsert_products(connection, *scope, self.products, self.as_of))
+        written = await records.upsert(connection, PRODUCTS.table, *scope, self.products, self.as_of)
+        reading.record("product", written)
         made = await products.ensure_numbers(connection, *scope, self.gone_products, self.as_of)
         announce(work, "product", made)
         written = await invoices.upsert_invoices(
             connection, *scope, self.invoices, self.as_of, order_numbers=self.order_numbers, sparingly=True
         )
         announce_moves(work, written, self.invoices, self.as_of)
-        sweep.record("invoice", written, rejects, read=len(self.invoices))
+        reading.record("invoice", written, rejects, read=len(self.invoices))
 
 
 async def prepare(
-    sweep: Sweep, page: list[PikeInvoice], as_of: datetime, order_numbers: Mapping[str, int] | None = None
+    reading: Reading, page: list[PikeInvoice], as_of: datetime, order_numbers: Mapping[str, int] | None = None
 ) -> Prepared:
     """Find out which customers and products of a page are missing in Pike, and read those that still exist."""
     customer_numbers = {i.customer_number: i.recipient or Recipient() for i in page if i.customer_number}
@@ -73,15 +75,15 @@ async def prepare(
     }
     missing: list[int] = []
     if page:
-        async with sweep.run.read() as connection:
-            known = await customers.known_numbers(connection, *sweep.scope, list(customer_numbers))
-            waiting = await matches.open_matches(connection, *sweep.scope)
-            have = await products.known_numbers(connection, *sweep.scope, list(named))
+        async with reading.run.read() as connection:
+            known = await customers.known_numbers(connection, *reading.scope, list(customer_numbers))
+            waiting = await matches.open_matches(connection, *reading.scope)
+            have = await products.known_numbers(connection, *reading.scope, list(named))
         missing = sorted(int(number) for number in customer_numbers.keys() - known - waiting)
         named = {number: named[number] for number in named.keys() - have}
-    brought = await _bring_customers(sweep, missing)
+    brought = await _bring_customers(reading, missing)
     arrived = brought.numbers if brought else set()
-    live, gone = await _bring_products(sweep, named)
+    live, gone = await _bring_products(reading, named)
     return Prepared(
         invoices=page,
         as_of=as_of,
@@ -93,28 +95,22 @@ async def prepare(
     )
 
 
-async def _bring_customers(sweep: Sweep, missing: Sequence[int]) -> matched.Prepared | None:
+async def _bring_customers(reading: Reading, missing: Sequence[int]) -> matched.Prepared | None:
     """Read customers that only the invoices name. After a sweep of customers a missing one is known to be gone."""
-    if not missing or sweep.progress.swept_all("customers"):
+    if not missing or reading.knows_all("customers"):
         return None
     return await matched.decide(
-        sweep.run, await sweep.matching(), await sweep.api.customers_by_number(missing), search=True
+        reading.run, await reading.matching(), await reading.api.customers_by_number(missing), search=True
     )
 
 
-async def _bring_products(sweep: Sweep, missing: Mapping[str, str]) -> tuple[list[Any], dict[str, str]]:
+async def _bring_products(reading: Reading, missing: Mapping[str, str]) -> tuple[list[PikeProduct], dict[str, str]]:
     """Return products to write and, by number, names of those that e-conomic no longer has (R25)."""
     if not missing:
         return [], {}
-    if sweep.progress.swept_all("products"):
+    if reading.knows_all("products"):
         return [], dict(missing)
-    catalogue = await sweep.lookups.all_products()
-    units = await sweep.lookups.unit_names()
-    live = [
-        product_mapping.to_pike(
-            catalogue[number], sweep.base_currency, await sweep.lookups.finance_account(catalogue[number]), units
-        )
-        for number in sorted(missing)
-        if number in catalogue
-    ]
+    catalogue = await reading.lookups.all_products()
+    found = [catalogue[number] for number in sorted(missing) if number in catalogue]
+    live = await PRODUCTS.rows(found, reading.lookups)
     return live, {number: name for number, name in missing.items() if number not in catalogue}

@@ -1,0 +1,155 @@
+"""What becomes of the worker with a second process, at half of its load, and in the database.
+
+Two processes against one, in interleaved rounds on the same queue. Latency: requests come one by one at half of the
+rate that one process reached, and each one's completion is timed from its publishing. Database: commits and bytes of
+write-ahead log over the whole life of a worker, heartbeats and samples included, divided by its events.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aio_pika
+import asyncpg
+
+from tests.benchmarks.events.counting import arrivals, counted
+from tests.benchmarks.events.run import LIMIT_S, WARM_UP
+from tests.benchmarks.events.stage import Subject, api, environment_of, fill, prepare, requests, running, subjects
+from tests.benchmarks.results_file import Measured, keep
+from worker.servers import provide
+
+TWO_PROCESSES = 1.4
+MEDIAN_MS, WORST_MS = 15.0, 60.0
+TRANSACTIONS = 0.2
+_USE = """
+select sum(xact_commit)::float8 as commits, (pg_current_wal_lsn() - '0/0'::pg_lsn)::float8 as wal
+from pg_stat_database where datname = current_database()
+"""
+STATISTICS_S = 1.5
+"""Postgres' processes report what they did when they end, and a moment later it can be read."""
+
+
+@dataclass
+class Results:
+    """What the rounds gave."""
+
+    one: list[float] = field(default_factory=list)
+    two: list[float] = field(default_factory=list)
+    commits: list[float] = field(default_factory=list)
+    wal: list[float] = field(default_factory=list)
+    latencies_ms: list[float] = field(default_factory=list)
+    asked_rate: float = 0.0
+
+
+def arguments(options: Sequence[str]) -> argparse.Namespace:
+    """Read the section's options."""
+    parser = argparse.ArgumentParser(prog="make bench SECTION=scale ARGS=…", description=__doc__)
+    parser.add_argument("--events", type=int, default=6000, help="requests per run")
+    parser.add_argument("--rounds", type=int, default=5, help="runs with one process and runs with two")
+    parser.add_argument("--workspaces", type=int, default=50, help="workspaces that the requests come from")
+    parser.add_argument("--seconds", type=float, default=20, help="how long requests come at half load")
+    return parser.parse_args(options)
+
+
+async def use_of(dsn: str) -> tuple[float, float]:
+    """Return commits and bytes of write-ahead log so far."""
+    await asyncio.sleep(STATISTICS_S)
+    connection = await asyncpg.connect(dsn)
+    row = await connection.fetchrow(_USE)
+    await connection.close()
+    return row["commits"], row["wal"]
+
+
+async def throughput(url: str, subject: Subject, bodies: Sequence[bytes], copies: int) -> float:
+    """Return completions per second of so many processes after the warm-up."""
+    await fill(url, subject, bodies)
+    first, last = int(len(bodies) * WARM_UP), len(bodies)
+    async with counted(url) as count, running(subject, copies):
+        async with asyncio.timeout(LIMIT_S):
+            await count.reach(last)
+    return count.rate(first, last)
+
+
+async def at_rate(url: str, subject: Subject, bodies: Sequence[bytes], rate: float) -> list[float]:
+    """Return the milliseconds from publishing to completion of each request, published at this rate."""
+    async with arrivals(url) as seen, running(subject):
+        connection = await aio_pika.connect(url)
+        async with connection:
+            channel = await connection.channel(publisher_confirms=False)
+            await publish(channel, subject, bodies[:20], rate=5.0)  # the process starts, statements are prepared
+            await wait_for(seen, 20)
+            sent = await publish(channel, subject, bodies[20:], rate)
+            await wait_for(seen, len(bodies))
+    return [(seen[event_id] - at) * 1000 for event_id, at in sent.items()]
+
+
+async def publish(
+    channel: aio_pika.abc.AbstractChannel, subject: Subject, bodies: Sequence[bytes], rate: float
+) -> dict[str, float]:
+    """Publish at a steady rate; returns when each request left. One that is late does not make the next ones later."""
+    sent: dict[str, float] = {}
+    began = time.perf_counter()
+    for n, body in enumerate(bodies):
+        due = began + n / rate
+        if (early := due - time.perf_counter()) > 0:
+            await asyncio.sleep(early)
+        sent[json.loads(body)["id"]] = time.perf_counter()
+        message = aio_pika.Message(body, content_type=subject.content_type, delivery_mode=2)
+        await channel.default_exchange.publish(message, subject.queue)
+    return sent
+
+
+async def wait_for(seen: dict[str, float], count: int) -> None:
+    """Wait until so many completions have arrived."""
+    async with asyncio.timeout(LIMIT_S):
+        while len(seen) < count:
+            await asyncio.sleep(0.02)
+
+
+def main(options: Sequence[str] = (), say: Callable[[str], None] = print) -> None:
+    """Run, and keep what came of it."""
+    args = arguments(options)
+    with provide(announce=say, durable=True) as servers, api(0) as address:
+        environment = environment_of(servers, address)
+        asyncio.run(prepare(environment, args.workspaces))
+        subject = next(each for each in subjects(Path("-"), environment) if each.name == "worker")
+        results = Results()
+        for _ in range(args.rounds):
+            commits, wal = asyncio.run(use_of(servers.database_url))
+            bodies = requests(args.events, args.workspaces)
+            results.one.append(asyncio.run(throughput(servers.amqp_url, subject, bodies, 1)))
+            after = asyncio.run(use_of(servers.database_url))
+            results.commits.append((after[0] - commits) / args.events)
+            results.wal.append((after[1] - wal) / args.events)
+            bodies = requests(args.events, args.workspaces)
+            results.two.append(asyncio.run(throughput(servers.amqp_url, subject, bodies, 2)))
+            say(f"one process {results.one[-1]:8.0f} events/s   two {results.two[-1]:8.0f} events/s")
+        results.asked_rate = statistics.median(results.one) / 2
+        bodies = requests(int(results.asked_rate * args.seconds), args.workspaces)
+        results.latencies_ms = asyncio.run(at_rate(servers.amqp_url, subject, bodies, results.asked_rate))
+    say(f"kept in {keep('scale', list(figures(results)))}")
+
+
+def figures(results: Results) -> Iterator[Measured]:
+    """Compare with the targets."""
+    one, two = statistics.median(results.one), statistics.median(results.two)
+    aim = f"≥ {TWO_PROCESSES:g} × one"
+    yield Measured("events/s, two processes", two, "1/s", "one process", one, aim, two / one >= TWO_PROCESSES)
+    classes = statistics.quantiles(results.latencies_ms, n=100)
+    load = f"at {results.asked_rate:.0f} events/s"
+    yield Measured(
+        f"latency {load}, p50", classes[49], "ms", target=f"≤ {MEDIAN_MS:g} ms", met=classes[49] <= MEDIAN_MS
+    )
+    yield Measured(f"latency {load}, p99", classes[98], "ms", target=f"≤ {WORST_MS:g} ms", met=classes[98] <= WORST_MS)
+    commits = statistics.median(results.commits)
+    yield Measured("commits per event", commits, "", target=f"≤ {TRANSACTIONS:g}", met=commits <= TRANSACTIONS)
+    yield Measured("write-ahead log per event", statistics.median(results.wal), "bytes")
+
+
+if __name__ == "__main__":
+    main()
