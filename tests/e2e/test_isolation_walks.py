@@ -27,7 +27,7 @@ _OF_WORKSPACE = {
     for child, (key, parent) in _CHILDREN.items()
 } | {
     f"economic.{table}": f"select *, convert_from(body, 'utf8') as text from economic.{table}"
-    for table in ("effects", "dead_letters", "inbox", "outbox")
+    for table in ("effects", "dead_letters", "inbox", "outbox", "overflow")
 }
 _OF_WORKSPACE["economic.operator_audit"] = """
 select a.*, convert_from(a.before, 'utf8') as old, convert_from(a.after, 'utf8') as new, d.workspace_id

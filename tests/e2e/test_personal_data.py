@@ -46,6 +46,8 @@ _MACHINE = {
     "hooks": "event_type state",
     "inbox": "source event_id type workspace_id lane content_type state outcome owner",
     "operator_audit": "operator action",
+    "operator_requests": "workspace_id type operator",
+    "overflow": "lane workspace_id routing_key message_id content_type",
     "outbox": "event_id type workspace_id exchange routing_key content_type",
     "replay_letters": "state watch_source watch_event_id cause",
     "schedules": "run_id last_state",

@@ -103,6 +103,7 @@ POLICIES = (
     ),
     Policy("acts", "economic.operator_audit", "r.at < $3"),
     Policy("acts", "economic.access_audit", "r.at < $3"),
+    Policy("acts", "economic.operator_requests", "r.at < $3"),
 )
 
 _PAGES = "select pg_relation_size($1::regclass) / current_setting('block_size')::int"

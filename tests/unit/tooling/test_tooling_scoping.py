@@ -36,6 +36,8 @@ _BY_IDENTITY = {
     "story": "found by the letter's own id",
     "schedules": "the schedule of one connection, by its id; whoever comes first takes one that is due",
     "retention": "what is old goes, whoever it was of",
+    "import_history": "an import's own id, taken from its row, which was found by workspace",
+    "overflow": "rows of its own, by row id, whatever workspace they are of",
     "letter_lists": "an operator's list, of all workspaces on purpose; it can be narrowed to one",
     "figures": "counts and ages over everything, for metrics; no workspace is named in them",
     "overview": "counts and ages over everything, for operators",
@@ -45,6 +47,8 @@ _BY_IDENTITY = {
 
 _READ_MODEL = {
     ("customers", "_LOCAL"): "the condition on the workspace is added where it is used",
+    ("lists", "invoices"): "the condition on the workspace is the first of those that are put in",
+    ("reports", "top_customers"): "a function reads the workspace's invoices; customers are those of these invoices",
     ("invoices", "_lines"): "lines of invoices that the same commit wrote for this workspace",
     ("invoices", "_free_line_ids"): "lines of invoices that the same commit wrote for this workspace",
 }

@@ -58,6 +58,11 @@ async def _obstacles(connection: Connection, workspace_id: str, person: Person) 
     ):
         if person.named_in(event["body"].decode("utf-8", "replace")):
             found.append(f"event {event['event_id']} about this customer is {event['state']}: let it end first")
+    for message in await connection.fetch(
+        "select id, message_id, body from economic.overflow where workspace_id = $1", workspace_id
+    ):
+        if person.named_in(message["body"].decode("utf-8", "replace")):
+            found.append(f"event {message['message_id']} about this customer waits for its turn: let it end first")
     for letter in await connection.fetch(
         "select id, body from economic.dead_letters where workspace_id = $1 and state = 'open'", workspace_id
     ):

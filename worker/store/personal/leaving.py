@@ -24,6 +24,10 @@ _OBSTACLES = (
         "{} of its events are not done yet: let them end first (pike-economic status)",
     ),
     (
+        "select count(*) from economic.overflow where workspace_id = $1 having count(*) > 0",
+        "{} of its messages wait for their turn: let them end first (pike-economic status)",
+    ),
+    (
         """select reference from economic.effects where workspace_id = $1 and state in ('intent', 'unknown') limit 1""",
         "nobody knows yet what became of {} in e-conomic: let it be settled first",
     ),

@@ -60,6 +60,7 @@ LOGS = (
         bodies=("body",),
     ),
     Place("economic.outbox", texts=("last_error",), documents=("headers",), bodies=("body",)),
+    Place("economic.overflow", documents=("headers",), bodies=("body",)),
     Place("economic.imports", documents=("report", "problem", "cursor")),
     Place("economic.import_rejects", texts=("reason", "raw")),
     Place("economic.import_preview", documents=("changes",)),
