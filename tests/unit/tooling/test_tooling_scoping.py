@@ -48,6 +48,10 @@ _BY_IDENTITY = {
 _READ_MODEL = {
     ("customers", "_LOCAL"): "the condition on the workspace is added where it is used",
     ("lists", "invoices"): "the condition on the workspace is the first of those that are put in",
+    (
+        "record_pages",
+        "find",
+    ): "a record found by workspace; its customer is of the same workspace (pike.refuse_foreign_identity)",
     ("reports", "top_customers"): "a function reads the workspace's invoices; customers are those of these invoices",
     ("invoices", "_lines"): "lines of invoices that the same commit wrote for this workspace",
     ("invoices", "_free_line_ids"): "lines of invoices that the same commit wrote for this workspace",
