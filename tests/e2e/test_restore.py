@@ -1,4 +1,4 @@
-"""Disaster recovery as the runbook has it: dump, restore into an empty database, start a worker, and the proof is clean."""
+"""Disaster recovery as in the runbook: dump, restore into an empty database, start a worker; the proof is clean."""
 
 import asyncio
 import os
