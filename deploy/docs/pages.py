@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from inspect import cleandoc
 from typing import Any
 
 import click
@@ -31,7 +32,8 @@ def settings() -> str:
     return "\n".join(
         [
             "# Settings\n",
-            f"{NOTE}Read from the environment, once. A missing or bad one stops the start with a sentence that names it;",
+            f"{NOTE}Read from the environment, once. Any of them with `_FILE` behind its name is a file that holds the value (secrets of",
+            "container platforms). A missing or bad one stops the start with a sentence that names it;",
             "`pike-economic doctor` shows what is in force, secrets as *set* or *not set*.\n",
             "| variable | meaning | default |\n|---|---|---|",
             *rows,
@@ -73,11 +75,11 @@ def commands() -> str:
         "1 the answer is bad, 2 usage or settings. `python -m worker` is the same as `pike-economic`.\n",
     ]
     for path, command in _commands("pike-economic", cli):
-        if isinstance(command, click.Group):
+        if isinstance(command, click.Group) or command.hidden:
             continue
         context = click.Context(command, info_name=path)
         pieces = " ".join(command.collect_usage_pieces(context))
-        parts += [f"## `{path}`\n", f"```\n{path} {pieces}\n```\n", f"{_plain(command.help or '')}\n"]
+        parts += [f"## `{path}`\n", f"```\n{path} {pieces}\n```\n", f"{_plain(cleandoc(command.help or ''))}\n"]
         rows = [record for each in command.get_params(context) if (record := each.get_help_record(context))]
         if rows:
             parts.append("| option | meaning |\n|---|---|")
@@ -156,7 +158,7 @@ def _fields(shape: Mapping[str, Any]) -> list[str]:
 def _type(schema: Mapping[str, Any]) -> str:  # noqa: PLR0911  # one row of the table, one return
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return f"[{name}](#{_anchor(name)})"
+        return f"[{name}](#{anchor(name)})"
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(_type(branch) for branch in schema["anyOf"]))
     if "enum" in schema:
@@ -192,10 +194,10 @@ def _default(value: Any) -> str:
 
 
 def _link(name: str) -> str:
-    return f"[`{name}`](#{_anchor(name)})"
+    return f"[`{name}`](#{anchor(name)})"
 
 
-def _anchor(heading: str) -> str:
+def anchor(heading: str) -> str:
     """As GitHub makes it: lower case, signs dropped, blanks to dashes."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 

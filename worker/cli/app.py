@@ -502,12 +502,13 @@ def asyncapi() -> None:
 
 
 @cli.command(hidden=True)
+@click.option("--env", "file", metavar="FILE", help="Write what other commands need to this file while it runs.")
 @command
-async def dev() -> int | None:
+async def dev(file: str | None) -> int | None:
     """Run the demo's stack until Ctrl-C: private servers, local e-conomic, worker."""
     from worker.demo.dev import dev as stay
 
-    return await stay()
+    return await stay(file)
 
 
 def main() -> None:

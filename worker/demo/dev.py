@@ -3,6 +3,9 @@
 import asyncio
 import shlex
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -16,8 +19,8 @@ from worker.telemetry.logging import configure
 WORKSPACE = "dev"
 
 
-async def dev() -> int:
-    """Run until SIGINT or SIGTERM."""
+async def dev(file: str | None = None) -> int:
+    """Run until SIGINT or SIGTERM. ``file`` gets what other commands need to find the stack, as long as it is there."""
     configure(level="WARNING")
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -33,15 +36,36 @@ async def dev() -> int:
         _say(f"workspace '{WORKSPACE}' is connected to agreement {agreement.number}, {agreement.company_name}")
         _say(f"worker {running.health_url}/health/ready · local e-conomic {running.sandbox.origin}/_sandbox")
         _say(f"console {running.health_url}/console/ · sign in with {_token(running.settings)}")
-        print("\n# in another terminal, for any pike-economic command:")
-        for name, value in running.environment.items():
-            print(f"export {name}={shlex.quote(value)}")
-        print(f"pike-economic import --workspace {WORKSPACE}")
-        print("pike-economic connect-link --workspace another   # open what it prints in a browser")
-        print("\n# Ctrl-C stops everything", flush=True)
-        await stopped.wait()
-        _say("stopping")
+        variables = {**running.environment, "PIKE_SANDBOX_URL": running.sandbox.origin}
+        exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+        with _at_hand(exports, file) as how:
+            print(f"\n# in another terminal, for any pike-economic command:\n{how}")
+            print(f"pike-economic import --workspace {WORKSPACE}")
+            print("pike-economic connect-link --workspace another   # open what it prints in a browser")
+            print("# change something in e-conomic and watch it arrive: its webhooks call the worker")
+            change = shlex.quote('{"customer": 1, "name": "Nyt Navn ApS"}')
+            print(f"curl -s -o /dev/null -d {change} {running.sandbox.origin}/_sandbox/change")
+            print("pike-economic hooks")
+            print("\n# Ctrl-C stops everything", flush=True)
+            await stopped.wait()
+            _say("stopping")
     return 0
+
+
+@contextmanager
+def _at_hand(exports: str, file: str | None) -> Iterator[str]:
+    """Yield what to type to have the settings; a file with them is the owner's only, and goes with the stack."""
+    if file is None:
+        yield exports.rstrip()
+        return
+    path = Path(file)
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    try:
+        path.write_text(exports, encoding="utf-8")
+        yield f". {path if path.is_absolute() else f'./{path}'}"
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _token(settings: Settings) -> str:

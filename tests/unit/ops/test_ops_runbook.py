@@ -11,7 +11,7 @@ from worker.cli.app import cli
 from worker.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[3]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "deploy").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "deploy").glob("*.md")), *sorted((ROOT / "deploy" / "docs").rglob("*.md"))]
 IN_TEXT = re.compile(r"`(pike-economic(?: [^`]+)?)`")
 IN_BLOCK = re.compile(r"^ *(?:[A-Z_]+=\S+ )?(pike-economic [^#\n]+)", re.MULTILINE)
 
@@ -20,7 +20,7 @@ def commands() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
         text = page.read_text()
-        for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
+        for block in re.findall(r"```sh[^\n]*\n(.*?)```", text, re.DOTALL):
             found += [(page.name, line.strip()) for line in IN_BLOCK.findall(block)]
         prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
         found += [(page.name, " ".join(said.split())) for said in IN_TEXT.findall(prose)]

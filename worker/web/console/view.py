@@ -23,7 +23,11 @@ class Place:
     icon: str
 
 
-PLACES = (Place("room", "Operations", "/console/", "pulse"),)
+PLACES = (
+    Place("room", "Operations", "/console/", "pulse"),
+    Place("workspaces", "Workspaces", "/console/workspaces", "link"),
+    Place("dead", "Dead letters", "/console/dead", "letters"),
+)
 """In the order of the navigation. A page names its own by ``place``."""
 
 
