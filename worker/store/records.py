@@ -4,7 +4,9 @@
 a faster refresh. Columns that are not listed here (``active`` by hand, projects, …) are never touched.
 
 Imports write ``sparingly``: a row that is as e-conomic has it already is not written again, unless its *last synced*
-is older than ``STAMP_EVERY`` (decision 0009).
+is older than ``upserts.STAMP_EVERY`` (decision 0009).
+
+Elsewhere events that write at the same time share the statement (``sharing``, decision 0013).
 """
 
 from collections.abc import Sequence
