@@ -115,6 +115,20 @@ async def upsert(
     return await sharing.run(connection, _shared(table), _Batch(workspace_id, agreement, as_of, numbers, columns))
 
 
+async def known_numbers(
+    connection: Connection, table: Table, workspace_id: str, agreement: int, numbers: Sequence[str]
+) -> set[str]:
+    """Return those of the numbers that a linked row already has."""
+    rows = await connection.fetch(
+        f"""select external_number from {table.name}
+            where workspace_id = $1 and agreement_number = $2 and external_number = any($3::text[])""",  # noqa: S608
+        workspace_id,
+        agreement,
+        list(numbers),
+    )
+    return {row["external_number"] for row in rows}
+
+
 def changes_between(versions: list[dict[str, Any]] | None) -> tuple[Change, ...]:
     """Turn ``[old, new]`` of a row into the list of fields that differ."""
     if versions is None:
