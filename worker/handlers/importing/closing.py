@@ -151,9 +151,8 @@ async def _deactivate(sweep: Sweep, work: Work, gone: Mapping[Swept, Sequence[st
     for name, entity in ENTITIES.items():
         if name in gone:
             since = progress.since_when(name)
-            _count(
-                sweep, entity.kind, await vanished.mark_vanished(connection, entity.table, *scope, since, gone[name])
-            )
+            marked = await vanished.mark_vanished(connection, entity.table, *scope, since, gone[name])
+            _count(sweep, entity.kind, marked)
     if "drafts" in gone:
         problem = DRAFT_GONE.model_dump(mode="json")
         since = progress.since_when("drafts")
