@@ -15,7 +15,7 @@ ARGS ?=
 # Test files run side by side, each process with servers of its own; PARALLEL= runs one after the other
 PARALLEL ?= -n 3 --dist loadfile
 
-.PHONY: help demo dev test chaos situations mutations bench check requirements contract docs lock deploy-check
+.PHONY: help demo dev test chaos situations mutations bench check requirements contract docs lock deploy-check release audit
 
 help: ## List the commands (this is the default)
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,12 @@ lock: $(STAMP) ## Write requirements.lock anew from pyproject.toml (needs a pack
 
 deploy-check: $(STAMP) .venv-tools/.installed ## Check Dockerfile, compose file, Kubernetes and scripts, and run the image's steps without an engine
 	@$(BIN)/python -m deploy.checks $(ARGS)
+
+release: $(STAMP) .venv-tools/.installed ## Build the wheel twice, compare, try it in an empty environment; bill of materials and licences; all into dist/
+	@$(BIN)/python -m deploy.release
+
+audit: $(STAMP) .venv-tools/.installed ## Known vulnerabilities of what the worker runs on; fails when there is one, or nobody to ask
+	@$(BIN)/python -m deploy.supply_chain $(ARGS)
 
 .venv-tools/.installed: deploy/tools.lock
 	@$(BIN)/python -m venv --clear .venv-tools

@@ -9,6 +9,7 @@ from deploy.checks.kubernetes import kubernetes
 from deploy.checks.replay import NotSo, replay
 from deploy.checks.rooms import refusal
 from deploy.checks.tools import Faulty
+from deploy.checks.weaknesses import bandit
 
 
 def image() -> list[str]:
@@ -23,6 +24,7 @@ CHECKS: dict[str, Callable[[], list[str]]] = {
     "compose": files.compose,
     "prometheus": files.prometheus,
     "kubernetes": kubernetes,
+    "bandit": bandit,
     "image": image,
 }
 

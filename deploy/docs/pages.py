@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from inspect import cleandoc
 from typing import Any
 
 import click
@@ -78,7 +79,7 @@ def commands() -> str:
             continue
         context = click.Context(command, info_name=path)
         pieces = " ".join(command.collect_usage_pieces(context))
-        parts += [f"## `{path}`\n", f"```\n{path} {pieces}\n```\n", f"{_plain(command.help or '')}\n"]
+        parts += [f"## `{path}`\n", f"```\n{path} {pieces}\n```\n", f"{_plain(cleandoc(command.help or ''))}\n"]
         rows = [record for each in command.get_params(context) if (record := each.get_help_record(context))]
         if rows:
             parts.append("| option | meaning |\n|---|---|")

@@ -1,7 +1,6 @@
 """``dead list|show|dry-run|discard``: what could not be done, why, and what a replay would come to."""
 
 import getpass
-import json
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from worker.bootstrap import Tools, tools
 from worker.cli.output import BAD_ANSWER, USAGE, fail, print_json, print_table, with_settings
 from worker.handlers.dry_run import DryRun
 from worker.handlers.plan import Plan
+from worker.insight.letters import body_text, planned, summary, whole
 from worker.runtime import letters as grouping
 from worker.runtime import replay as replaying
 from worker.store import connections, dead_letters, operator_audit
@@ -132,11 +132,7 @@ async def show(letter_id: str, as_json: bool) -> int:
         same = await dead_letters.search(connection, event=event, state=None) if event else []
     others = [other for other in same if other.id != letter.id]
     if as_json:
-        print_json({**summary(letter), "detail": letter.detail, "history": letter.history, "state": letter.state,
-                    "event_id": letter.event_id, "source": letter.source, "body": _body(letter.body),
-                    "buried_at": letter.buried_at, "closed_at": letter.closed_at, "closed_by": letter.closed_by,
-                    "closed_reason": letter.closed_reason, "audit": [_entry_json(entry) for entry in audit],
-                    "other_letters": [summary(other) | {"state": other.state} for other in others]})  # fmt: skip
+        print_json(whole(letter, audit, others))
     else:
         _print_letter(letter, audit, others)
     return 0
@@ -169,7 +165,7 @@ def _print_letter(letter: DeadLetter, audit: Sequence[Entry], others: Sequence[D
         click.echo(f"{'Operators':<15}{_at(act.at)}  {act.action} by {act.operator}{why}")
         for line in [*act.details.get("calls", []), *act.details.get("diff", [])]:
             click.echo(f"{'':<17}{line}")
-    click.echo("\n" + _body(letter.body))
+    click.echo("\n" + body_text(letter.body))
 
 
 async def dry_run(ids: Sequence[str], chosen: Selection, limit: int, as_json: bool) -> int:
@@ -185,24 +181,12 @@ async def dry_run(ids: Sequence[str], chosen: Selection, limit: int, as_json: bo
             if not as_json:
                 _print_plan(plan)
     if as_json:
-        print_json([_plan_json(plan) for plan in plans])
+        print_json([planned(plan) for plan in plans])
     wrong = sum(bool(plan.wrong) for plan in plans)
     click.echo(f"{len(plans)} looked at, {wrong} would fail again. Nothing was sent.", err=as_json)
     if left_out:
         click.echo(f"There are more; these are the {limit} oldest (--limit).", err=True)
     return BAD_ANSWER if wrong or len(plans) < len(ids) else 0
-
-
-def _plan_json(plan: Plan) -> dict[str, Any]:
-    return {
-        "id": plan.letter_id,
-        "type": plan.type,
-        "workspace_id": plan.workspace_id,
-        "calls": plan.calls,
-        "exists": plan.exists,
-        "pike": plan.pike,
-        "wrong": [problem.model_dump(mode="json") for problem in plan.wrong],
-    }
 
 
 def _print_plan(plan: Plan) -> None:
@@ -247,19 +231,6 @@ def report(results: Sequence[replaying.Replayed], verb: str, as_json: bool) -> i
     return 0 if done == len(results) else BAD_ANSWER
 
 
-def summary(letter: DeadLetter) -> dict[str, Any]:
-    """Return the contract's keys of one letter."""
-    return {
-        "id": letter.id,
-        "type": letter.type,
-        "workspace_id": letter.workspace_id,
-        "cause": letter.cause,
-        "received_at": letter.received_at,
-        "attempts": letter.attempts,
-        "problem": letter.problem,
-    }
-
-
 async def named(kit: Tools, ids: Sequence[str]) -> list[DeadLetter]:
     """Return the letters with these ids, in whatever state; a sentence on stderr for each that does not exist."""
     wanted = [read_id(text) for text in ids]
@@ -295,18 +266,5 @@ async def _agreements(connection: Any) -> dict[str, int]:
     return {each.workspace_id: each.agreement_number for each in await connections.find_all(connection)}
 
 
-def _entry_json(entry: Entry) -> dict[str, Any]:
-    bodies = {name: _body(body) if (body := getattr(entry, name)) is not None else None for name in ("before", "after")}
-    return {**asdict(entry), **bodies}
-
-
 def _at(moment: Any) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _body(body: bytes) -> str:
-    try:
-        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        text = body[:2000].decode("utf-8", errors="backslashreplace")
-        return text + (f"\n… {len(body)} bytes in all" if len(body) > 2000 else "")

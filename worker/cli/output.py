@@ -11,19 +11,12 @@ from uuid import UUID
 
 import click
 
+from worker.insight.plain import plain
+
 P = ParamSpec("P")
 
 OK, BAD_ANSWER, USAGE = 0, 1, 2
 """Exit codes: done; the answer is bad; usage or settings."""
-
-
-def plain(value: object) -> object:
-    """Turn a value into what JSON can say: decimals as strings, times in RFC 3339."""
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, datetime | date):
-        return value.isoformat().replace("+00:00", "Z")
-    return str(value)
 
 
 def print_json(value: object) -> None:

@@ -10,7 +10,7 @@ from worker.errors import StoreUnavailable
 from worker.ops.figures import SharedFigures
 from worker.runtime.lifecycle import Worker
 from worker.telemetry import metrics
-from worker.web import connecting, hooks, signing_in
+from worker.web import api, connecting, hooks, signing_in
 from worker.web.console import routes as console
 from worker.web.front import FRONT, Front
 from worker.web.guard import HEAD_LIMIT_S, MAX_CONNECTIONS, MAX_LINE, Guard
@@ -38,6 +38,7 @@ def make_app(worker: Worker, front: Front | None = None, guard: Guard | None = N
         signing_in.add_routes(app)
         hooks.add_routes(app)
         console.add_routes(app)
+        api.add_routes(app)
     return app
 
 

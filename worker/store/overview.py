@@ -90,11 +90,12 @@ async def overview(connection: Connection, lanes: Sequence[str]) -> dict[str, An
         "connections": [
             dict(row)
             for row in await connection.fetch(
-                """select c.workspace_id, c.agreement_number, c.company_name, c.status, s.last_synced_at
-                   from economic.connections c
-                   left join (select workspace_id, max(last_synced_at) as last_synced_at
-                              from pike_reporting.sync_status group by workspace_id) s using (workspace_id)
-                   order by c.workspace_id"""
+                # the last complete reading, by index: the rows' own stamps would cost a walk over every row there is
+                """select c.workspace_id, c.agreement_number, c.company_name, c.status,
+                          (select max(i.finished_at) from economic.imports i
+                           where i.workspace_id = c.workspace_id and i.agreement_number = c.agreement_number
+                             and i.state = 'completed') as last_synced_at
+                   from economic.connections c order by c.workspace_id"""
             )
         ],
     }

@@ -26,7 +26,10 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How far a campaign is. ``tried``, ``bad`` and ``done`` are of this round; ``pending`` have no outcome yet."""
+    """How far a campaign is. ``tried``, ``bad`` and ``done`` are of this round; ``pending`` have no outcome yet.
+
+    ``released`` were not sent because it halted; others may take them.
+    """
 
     waiting: int
     pending: int
@@ -34,6 +37,7 @@ class Counts:
     done: int
     bad: int
     skipped: int
+    released: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ select count(*) filter (where l.state = 'waiting')::int as waiting,
        count(*) filter (where l.round = r.round and l.sent_at is not null)::int as tried,
        count(*) filter (where l.round = r.round and l.state = 'done')::int as done,
        count(*) filter (where l.round = r.round and l.state in ('failed', 'held'))::int as bad,
-       count(*) filter (where l.state = 'skipped')::int as skipped
+       count(*) filter (where l.state = 'skipped')::int as skipped,
+       count(*) filter (where l.state = 'released')::int as released
 from economic.replays r join economic.replay_letters l on l.replay_id = r.id where r.id = $1
 """
 
@@ -193,6 +198,11 @@ async def settle(connection: Connection, campaign_id: UUID) -> Counts:
     return Counts(**await connection.fetchrow(_COUNT, campaign_id))
 
 
+async def look(connection: Connection, campaign_id: UUID) -> Counts:
+    """Return how far a campaign is, as noted so far; nothing is written."""
+    return Counts(**await connection.fetchrow(_COUNT, campaign_id))
+
+
 async def end(connection: Connection, campaign_id: UUID, *, halted_because: str | None) -> None:
     """End a campaign. A halted one lets its unsent letters go; it may be resumed."""
     await connection.execute(
@@ -215,6 +225,32 @@ async def letters_of(connection: Connection, campaign_id: UUID) -> list[Placed]:
         campaign_id,
     )
     return [Placed(**row) for row in rows]
+
+
+async def shown(connection: Connection, campaign_id: UUID, limit: int) -> list[Placed]:
+    """Return some of a campaign's letters: first those that went wrong, then those at work, then the rest."""
+    rows = await connection.fetch(
+        """select letter_id, state, cause, sent_at from economic.replay_letters where replay_id = $1
+           order by array_position(array['failed', 'held', 'sent', 'skipped', 'waiting', 'released', 'done'], state), place
+           limit $2""",
+        campaign_id,
+        limit,
+    )
+    return [Placed(**row) for row in rows]
+
+
+async def recent(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """Return campaigns, the newest first, with how many letters each has and how they stand."""
+    rows = await connection.fetch(
+        """select r.id, r.state, r.started_by, r.started_at, r.finished_at, r.halted_because,
+                  count(l.letter_id)::int as letters, (count(*) filter (where l.state = 'done'))::int as done,
+                  (count(*) filter (where l.state in ('failed', 'held')))::int as bad
+           from (select * from economic.replays order by started_at desc limit $1) r
+           left join economic.replay_letters l on l.replay_id = r.id
+           group by 1, 2, 3, 4, 5, 6 order by r.started_at desc""",
+        limit,
+    )
+    return [dict(row) for row in rows]
 
 
 async def taken(connection: Connection, letter_ids: Sequence[UUID]) -> dict[UUID, UUID]:

@@ -41,6 +41,8 @@ _HEADERS = {
 }
 _OPEN = frozenset({"/health/live", "/health/ready", "/metrics"})
 _SLOW = ("/connect/callback", "/connect/confirm")
+_READS_THERE = "/dry-run"
+"""End of addresses that read from e-conomic before they answer."""
 _HOOKS = "/webhooks/"
 MAX_HOOKS_AT_WORK = 512
 """Webhook calls are many, short, and come in bursts: they have places of their own."""
@@ -98,7 +100,8 @@ async def _within_bounds(request: web.Request, handler: Handler) -> web.StreamRe
     if at_work[hook] >= (MAX_HOOKS_AT_WORK if hook else MAX_AT_WORK) and request.path not in _OPEN:
         return refusal(request, 503, "Too much at once", "Please try again in a few seconds.", {"Retry-After": "5"})
     try:
-        async with asyncio.timeout(REQUEST_LIMIT_S if request.path.startswith(_SLOW) else PUBLIC_LIMIT_S) as limit:
+        slow = request.path.startswith(_SLOW) or request.path.endswith(_READS_THERE)
+        async with asyncio.timeout(REQUEST_LIMIT_S if slow else PUBLIC_LIMIT_S) as limit:
             bounds = request[_BOUNDS] = _Bounds(at_work, hook, limit)
             try:
                 return await handler(request)

@@ -75,9 +75,7 @@ def test_nothing_is_open_to_other_machines_and_every_image_has_a_version() -> No
     for name, service in SERVICES.items():
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:"), name
-        assert re.fullmatch(r"[\w./-]+:v?\d[\w.-]+|\$\{PIKE_ECONOMIC_IMAGE:-pike-economic:dev\}", service["image"]), (
-            name
-        )
+        assert re.fullmatch(r"[\w./-]+:v?\d[\w.-]+|\$\{PIKE_IMAGE:-pike-economic:dev\}", service["image"]), name
 
 
 def test_the_worker_waits_for_what_it_needs_and_is_given_time_to_end() -> None:

@@ -6,6 +6,7 @@ import re
 import pytest
 from deploy_files import KUBERNETES, environment_file, read
 
+from worker.bootstrap import FOR_EVENTS, FOR_OTHERS
 from worker.broker.delivery import Lane
 from worker.broker.topology import LANE_QUEUES
 from worker.cli.supervising import GRACE_S
@@ -129,8 +130,16 @@ def test_scaling_looks_at_the_queues_that_the_worker_declares() -> None:
         assert set(trigger["metadata"]) <= RABBITMQ_SCALER
         assert trigger["authenticationRef"]["name"] == login["metadata"]["name"]
     # Fewer than one worker takes at once: otherwise it would be full before another is asked for
-    assert int(triggers["work"]["metadata"]["value"]) < DEFAULTS["prefetch_work"]
-    assert int(triggers["bulk"]["metadata"]["value"]) < DEFAULTS["prefetch_bulk"]
+    for lane in ("work", "bulk"):
+        at_once = DEFAULTS[f"prefetch_{lane}"]
+        assert at_once / 2 <= int(triggers[lane]["metadata"]["value"]) < at_once
+
+
+def test_pages_say_how_many_connections_to_postgres_a_worker_may_hold() -> None:
+    most = FOR_EVENTS + DEFAULTS["prefetch_bulk"] + FOR_OTHERS
+    for page in ("README.md", "docs/how-to/scale-out.md", "kubernetes/README.md"):
+        assert re.search(rf"\b{most}\b", (KUBERNETES.parent / page).read_text(encoding="utf-8")), page
+    assert f"up to {most} connections" in (KUBERNETES.parent / "README.md").read_text(encoding="utf-8")
 
 
 def test_scaling_down_waits_longer_than_any_delivery_may_take() -> None:

@@ -9,6 +9,7 @@ import binascii
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from aiohttp import web
@@ -61,6 +62,14 @@ class Slice(Generic[Row]):
             filters.address(before=_encoded(key(rows[0]))) if before else "",
             filters.address(after=_encoded(key(rows[-1]))) if after else "",
         )
+
+
+def moment(text: str) -> datetime:
+    """Read the time in a key. Raises ``ValueError`` for what is no time, or one of no zone."""
+    read = datetime.fromisoformat(text)
+    if read.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return read
 
 
 def _encoded(key: tuple[str, ...]) -> str:

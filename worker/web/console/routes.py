@@ -2,11 +2,12 @@
 
 from aiohttp import web
 
-from worker.web.console import appearance, live, room
+from worker.web.console import appearance, campaign_runs, campaigns, dead, letter, live, room
 
 
 def add_routes(app: web.Application) -> None:
     """Add all families."""
     live.prepare(app)
-    for family in (room, appearance):
+    campaign_runs.prepare(app)
+    for family in (room, dead, campaigns, letter, appearance):
         family.add_routes(app)

@@ -23,7 +23,10 @@ class Place:
     icon: str
 
 
-PLACES = (Place("room", "Operations", "/console/", "pulse"),)
+PLACES = (
+    Place("room", "Operations", "/console/", "pulse"),
+    Place("dead", "Dead letters", "/console/dead", "letters"),
+)
 """In the order of the navigation. A page names its own by ``place``."""
 
 

@@ -24,7 +24,7 @@ function follow(root) {
   const open = () => {
     source = new EventSource(root.dataset.live);
     source.addEventListener("parts", put);
-    source.addEventListener("over", () => { source.close(); say("over", "Finished"); });
+    source.addEventListener("over", () => { source.close(); say("over", "Nothing changes any more"); });
     source.addEventListener("signed-out", () => { source.close(); signIn(); });
     source.addEventListener("error", () => {
       say("waiting", "Connecting again …");
