@@ -31,6 +31,7 @@ _BY_IDENTITY = {
     "hints": "a connection's own rows, by the id of the connection; whose nobody reads is asked over all",
     "outbox": "rows of its own, by row id; answers of all workspaces are published by whoever comes first",
     "dead_letters": "an operator's list, of all workspaces on purpose; it can be narrowed to one",
+    "letter_lists": "what an operator can narrow that list by: types and causes of all workspaces on purpose",
     "replays": "an operator's campaign, over the letters that the operator chose",
     "operator_audit": "what operators did to one letter",
     "story": "found by the letter's own id",
