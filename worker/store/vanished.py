@@ -97,3 +97,28 @@ async def reactivate_products(connection: Connection, workspace_id: str, import_
         import_id,
     )
     return [row["id"] for row in rows]
+
+
+async def mark_vanished_drafts(
+    connection: Connection,
+    workspace_id: str,
+    agreement: int,
+    seen_since: datetime,
+    gone: Sequence[str],
+    problem: dict[str, object],
+) -> list[tuple[UUID, str | None]]:
+    """Deactivate drafts that e-conomic no longer has and that were not booked: somebody deleted them (F17)."""
+    if not gone:
+        return []
+    rows = await connection.fetch(
+        """update pike.invoices set active = false, vanished_at = now(), last_problem = $5, updated_at = now()
+           where workspace_id = $1 and agreement_number = $2 and booked_number is null and vanished_at is null
+             and external_number = any ($4::text[]) and synced_as_of < $3
+           returning id, external_number""",
+        workspace_id,
+        agreement,
+        seen_since,
+        list(gone),
+        problem,
+    )
+    return [(row["id"], row["external_number"]) for row in rows]

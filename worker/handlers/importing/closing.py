@@ -14,7 +14,7 @@ from worker.handlers.importing.report import make_report
 from worker.handlers.importing.sweep import Sweep, incomplete
 from worker.handlers.importing.vanished import Swept, find_gone
 from worker.run import Work
-from worker.store import imports, invoices, previews, vanished
+from worker.store import imports, previews, vanished
 from worker.telemetry.metrics import IMPORT_ROWS, SYNC_ROUNDS
 
 MAX_EXAMPLES = 100
@@ -156,7 +156,7 @@ async def _deactivate(sweep: Sweep, work: Work, gone: Mapping[Swept, Sequence[st
     if "drafts" in gone:
         problem = DRAFT_GONE.model_dump(mode="json")
         since = progress.since_when("drafts")
-        found = await invoices.mark_vanished_drafts(connection, *scope, since, gone["drafts"], problem)
+        found = await vanished.mark_vanished_drafts(connection, *scope, since, gone["drafts"], problem)
         _count(sweep, "invoice", found)
     for name, entity in ENTITIES.items():
         if entity.retires_own and name in gone and not progress.row.scheduled:
