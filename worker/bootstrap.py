@@ -184,6 +184,7 @@ def make_front(settings: Settings, made: Worker) -> Front:
         vault=dispatcher.vault,
         steps=Steps(dispatcher.database, dispatcher.client, dispatcher.vault, made.clock, keys),
         operators=operators,
+        announce=dispatcher.announce,
         desk=HookDesk(dispatcher.database, made.clock, dispatcher.announce),
         public_url=settings.public_url,
         consent_url=settings.consent_url,

@@ -38,7 +38,7 @@ from worker.runtime.tries import linked, trying
 from worker.store import connections, inbox
 from worker.store.commits import Commits, OwnTransaction, Spoiled
 from worker.store.connections import EconomicConnection
-from worker.store.crypto import Vault
+from worker.store.crypto import CannotOpen, Vault
 from worker.store.group_commit import GroupCommit
 from worker.store.inbox import Claim, FenceLost, Standing
 from worker.store.outbox import OutboxRow
@@ -222,9 +222,7 @@ class Dispatcher:
         if deaths(claim) > SOLO_AFTER:
             raise kills_the_process(claim)
         if _called_for(handler, claimed.connection):
-            connection = self._connect(run, claimed.connection, bulk=handler.background or lane is Lane.BULK)
-            if handler.gated:
-                await self.gatekeeper.admit(connection.agreement_number, claimed.gates)
+            await self._admit(run, handler, claimed, lane)
         async with asyncio.timeout(handler.time_limit_s):
             with self.leases.held(claim):
                 try:
@@ -236,6 +234,17 @@ class Dispatcher:
         if not run.finished:
             raise RuntimeError(f"the handler of {event.type} returned without finishing")
         return Ack(), run.outcome
+
+    async def _admit(self, run: Run, handler: Handler, claimed: Claimed, lane: Lane) -> None:
+        """Give the handler its connection when the agreement may be called now. Raises ``Held``, ``GrantRevoked``."""
+        try:
+            connection = self._connect(run, claimed.connection, bulk=handler.background or lane is Lane.BULK)
+        except CannotOpen:
+            if handler.gated:
+                raise
+            return  # it goes without calls: a connection whose key is lost can still be closed
+        if handler.gated:
+            await self.gatekeeper.admit(connection.agreement_number, claimed.gates)
 
     def _connect(self, run: Run, found: EconomicConnection | None, *, bulk: bool) -> EconomicConnection:
         if found is None or found.status == "closed":
