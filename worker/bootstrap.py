@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -24,10 +24,13 @@ from worker.runtime.hook_watch import HookWatch
 from worker.runtime.janitor import Janitor
 from worker.runtime.judge import Policy
 from worker.runtime.lifecycle import Worker
+from worker.runtime.overflow import Overflow
+from worker.runtime.pace import Pace
 from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
 from worker.runtime.retention import Retention
 from worker.runtime.schedule import Schedule
+from worker.runtime.surroundings import examine_broker, examine_store, require
 from worker.settings import Settings
 from worker.store import migrate
 from worker.store.crypto import Vault
@@ -79,13 +82,23 @@ def make_client(settings: Settings, clock: Clock, limiter: Limiter | None = None
     )
 
 
+AHEAD: Mapping[Lane, int] = {Lane.WORK: 200, Lane.BULK: 8}
+"""Deliveries that a lane holds at least beyond those at work: so fast a flood is seen and set aside."""
+
+
+def make_prefetch(settings: Settings) -> dict[Lane, int]:
+    """Return how many deliveries each lane holds: those at work, and as many of small workspaces beside them."""
+    lanes = {Lane.WORK: settings.prefetch_work, Lane.BULK: settings.prefetch_bulk}
+    return {lane: most + max(most, AHEAD[lane]) for lane, most in lanes.items()} | {Lane.SOLO: 1}
+
+
 def make_broker(settings: Settings, clock: Clock) -> Broker:
     """Return the broker, not connected yet."""
     return Broker(
         settings.amqp_url,
         make_topology(settings),
         clock=clock,
-        prefetch={Lane.WORK: settings.prefetch_work, Lane.BULK: settings.prefetch_bulk, Lane.SOLO: 1},
+        prefetch=make_prefetch(settings),
         name=f"pike-economic {socket.gethostname()} {os.getpid()}",
     )
 
@@ -128,12 +141,15 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         database = make_database(settings, max_size=FOR_EVENTS + settings.prefetch_bulk + FOR_OTHERS)
         await database.connect()
         stack.push_async_callback(database.close)
+        require(await examine_store(database, vault, clock))
         budget = SharedBudget(database, clock)
         client = await stack.enter_async_context(make_client(settings, clock, budget))
         broker = make_broker(settings, clock)
+        require([await examine_broker(broker)])
         await broker.start()
         stack.push_async_callback(broker.stop, 0.0)
         relay = Relay(database, broker.publisher, clock)
+        pace = Pace(settings.prefetch_work, clock)
         dispatcher = Dispatcher(
             database=database,
             handlers=handlers(clock, KeepHooks(vault, settings.public_url)),
@@ -143,12 +159,17 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             announce=relay.announce,
             policy=Policy(ladder_s=settings.wait_ladder_s, max_attempts=settings.max_attempts),
             slice_s=settings.import_slice_s,
+            pace=pace,
         )
+        overflow = Overflow(
+            database, dispatcher.process, broker.publisher, clock, pace,
+            {Lane.WORK: settings.prefetch_work, Lane.BULK: settings.prefetch_bulk},
+        )  # fmt: skip
         pulse = Pulse(database, broker, dispatcher.tally, clock, budget.left)
         schedule = Schedule(database, relay, clock, settings.sync_every_s)
         watch = HookWatch(database, relay, vault, clock, settings.public_url)
         janitor, retention = Janitor(database, dispatcher.burial), Retention(database, clock, settings.retention_days)
-        yield Worker(broker, relay, dispatcher, janitor, pulse, schedule, watch, retention, clock)
+        yield Worker(broker, relay, dispatcher, overflow, janitor, pulse, schedule, watch, retention, clock)
 
 
 def make_front(settings: Settings, made: Worker) -> Front:
@@ -166,6 +187,7 @@ def make_front(settings: Settings, made: Worker) -> Front:
         vault=dispatcher.vault,
         steps=Steps(dispatcher.database, dispatcher.client, dispatcher.vault, made.clock, keys),
         operators=operators,
+        announce=dispatcher.announce,
         desk=HookDesk(dispatcher.database, made.clock, dispatcher.announce),
         public_url=settings.public_url,
         consent_url=settings.consent_url,

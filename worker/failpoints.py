@@ -27,6 +27,8 @@ POINTS: Mapping[str, str] = MappingProxyType(
         "dead.committed": "dead letter: committed, nothing is published, nothing is acknowledged",
         "park.before_commit": "revoked grant: parked and announced, the commit is missing",
         "park.committed": "revoked grant: parked, nothing is published, nothing is acknowledged",
+        "overflow.kept": "flood: the message is written to the overflow, and not acknowledged",
+        "overflow.done": "flood: a message from the overflow is worked on, and its row still there",
         "push.loaded": "push: read from Postgres, e-conomic not asked yet",
         "push.customer.intended": "push: the intent to create the customer is committed, the call has not begun",
         "push.customer.answered": "push: e-conomic has made the customer, nothing is written down",

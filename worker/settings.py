@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from worker.errors import SettingsError
+from worker.urls import split_urls
 
 PREFIX = "PIKE_ECONOMIC_"
 FILE_ENDING = "_FILE"
@@ -29,7 +30,7 @@ _LEAST_DAYS = {"events": 7}
 """RabbitMQ, the wait ladder and unheard answers may bring an event again for a week."""
 
 _WHAT = {
-    "amqp_url": "the address of RabbitMQ, e.g. amqp://user:password@host:5672/vhost",
+    "amqp_url": "the address of RabbitMQ, e.g. amqp://user:password@host:5672/vhost; of a cluster several, with commas",
     "database_url": "the address of Postgres, e.g. postgresql://user:password@host:5432/pike",
     "app_secret_token": "the secret token of the e-conomic app, from its developer agreement",
     "app_public_token": "the public token of the e-conomic app",
@@ -67,7 +68,7 @@ def _retention(value: object) -> object:
 
 def _server(schemes: tuple[str, ...]) -> BeforeValidator:
     def check(value: object) -> object:
-        if isinstance(value, str) and urlsplit(value).scheme not in schemes:
+        if isinstance(value, str) and any(urlsplit(each).scheme not in schemes for each in split_urls(value)):
             raise ValueError(f"must start with {' or '.join(f'{scheme}://' for scheme in schemes)}")
         return value
 
@@ -83,7 +84,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     amqp_url: Annotated[SecretStr, _server(("amqp", "amqps"))]
-    """RabbitMQ, 3.10 to 4.x: `amqp://user:password@host:5672/vhost`, or `amqps://` with TLS."""
+    """RabbitMQ, 3.10 to 4.x: `amqp://user:password@host:5672/vhost`, or `amqps://` with TLS. Of a cluster every node,
+    separated by commas: whichever answers is taken."""
     database_url: Annotated[SecretStr, _server(("postgresql", "postgres"))]
     """Postgres, 14 to 18: `postgresql://user:password@host:5432/pike`. Behind a pooler use its session mode: the lock
     triggers look for a mark that the worker's sessions carry."""
@@ -115,7 +117,7 @@ class Settings(BaseModel):
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$")
     """`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`."""
     prefetch_work: int = Field(default=200, ge=1, le=1000)
-    """Deliveries in work at once for everything but imports."""
+    """Deliveries in work at once for everything but imports; those of small workspaces come beside them."""
     prefetch_bulk: int = Field(default=4, ge=1, le=100)
     """Deliveries in work at once for imports."""
     wait_ladder_s: tuple[float, ...] = (5, 30, 120, 600, 3600)
@@ -168,16 +170,21 @@ class Settings(BaseModel):
         keys = [entry.partition(":")[2] for entry in self.encryption_keys.get_secret_value().split(",")]
         tokens = [entry.partition(":")[2] for entry in self.operator_tokens.get_secret_value().split(",")]
         links = [key.decode() for key in self.link_keys()]
-        passwords = [urlsplit(url.get_secret_value()).password or "" for url in (self.amqp_url, self.database_url)]
+        servers = [*split_urls(self.amqp_url.get_secret_value()), self.database_url.get_secret_value()]
+        passwords = [urlsplit(url).password or "" for url in servers]
         return [value for value in [*values, *keys, *tokens, *links, *passwords] if value]
 
 
 def _redact(name: str, value: SecretStr) -> str:
     text = value.get_secret_value()
     if name in ("amqp_url", "database_url"):
-        parts = urlsplit(text)
-        return f"{parts.scheme}://{parts.hostname or ''}:{parts.port or ''}{parts.path}"
+        return ",".join(_without_password(each) for each in split_urls(text))
     return "set" if text else "not set"
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}:{parts.port or ''}{parts.path}"
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:

@@ -3,17 +3,23 @@
 import sys
 from collections.abc import Callable, Mapping
 
+from tests.benchmarks.console import run as console
 from tests.benchmarks.events import run as events
+from tests.benchmarks.fairness import run as fairness
+from tests.benchmarks.freshness import run as freshness
 from tests.benchmarks.imports import run as imports
 from tests.benchmarks.memory import run as memory
 from tests.benchmarks.metrics import run as metrics
 from tests.benchmarks.scale import run as scale
 
 SECTIONS: Mapping[str, Callable[[list[str]], None]] = {
+    "console": console.main,
     "events": events.main,
+    "fairness": fairness.main,
     "scale": scale.main,
     "memory": memory.main,
     "imports": imports.main,
+    "freshness": freshness.main,
     "metrics": metrics.main,
 }
 

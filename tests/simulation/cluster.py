@@ -26,6 +26,8 @@ from worker.handlers.connect import connect
 from worker.runtime.dispatch import Dispatcher
 from worker.runtime.janitor import Janitor
 from worker.runtime.judge import Policy
+from worker.runtime.overflow import Overflow
+from worker.runtime.pace import Pace
 from worker.runtime.relay import Relay
 from worker.store.crypto import Vault
 
@@ -143,6 +145,7 @@ class Worker:
         database = MemoryDatabase(cluster.postgres)
         publisher: Any = SimPublisher(cluster.broker)
         self._relay = Relay(database, publisher, clock)
+        pace = Pace(cluster.scenario.prefetch, clock)
         self._dispatcher = Dispatcher(
             database=database,
             handlers=handlers(clock),
@@ -152,14 +155,19 @@ class Worker:
             announce=self._relay.announce,
             policy=Policy(ladder_s=cluster.scenario.ladder_s),
             slice_s=20.0,
+            pace=pace,
         )
+        limits = {Lane.WORK: cluster.scenario.prefetch}
+        self._overflow = Overflow(database, self._dispatcher.process, publisher, clock, pace, limits)
+        self._flooded = cluster.scenario.flooded
         self._janitor = Janitor(database, self._dispatcher.burial)
         self._handling = Handling(
             cluster.broker.topology, publisher, clock=clock, hold_limit_s=HOLD_LIMIT_S, on_damage=world.violated
         )
 
     async def run(self) -> None:
-        await asyncio.gather(self._relay.run(), self._consume(), self._clean())
+        working_off = [self._overflow.run()] if self._flooded else []
+        await asyncio.gather(self._relay.run(), self._consume(), self._clean(), *working_off)
 
     async def _consume(self) -> None:
         broker = self._cluster.broker
@@ -176,7 +184,7 @@ class Worker:
 
     @property
     def _process_delivery(self) -> Callable[..., Any]:
-        return self._dispatcher.process
+        return self._overflow.receive if self._flooded else self._dispatcher.process
 
     async def _clean(self) -> None:
         """The janitor: what the broker gave up goes into the table of dead letters."""

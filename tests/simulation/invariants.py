@@ -17,7 +17,8 @@ def settled(cluster: Cluster) -> bool:
         return False
     tables = cluster.postgres.tables
     open_events = any(row["state"] not in ("done", "dead") for row in tables.rows("inbox"))
-    return not open_events and not tables.rows("outbox") and cluster.broker.idle()
+    waiting = tables.rows("outbox") or tables.rows("overflow")
+    return not open_events and not waiting and cluster.broker.idle()
 
 
 def check(cluster: Cluster) -> None:
@@ -47,6 +48,8 @@ def _nothing_stuck(cluster: Cluster) -> None:
             world.violated(f"event {row['event_id']} is stuck: {row['state']}, {row['attempts']} attempts")
     for row in tables.rows("outbox"):
         world.violated(f"answer {row['type']} was never published: {row['last_error']}")
+    if tables.rows("overflow"):
+        world.violated(f"{len(tables.rows('overflow'))} messages are stuck in the overflow")
     if not cluster.broker.idle():
         world.violated("messages are stuck at the broker")
 

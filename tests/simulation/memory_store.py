@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import tests.simulation.statements_gates
+import tests.simulation.statements_overflow
 import tests.simulation.statements_pike  # noqa: F401  # both register their statements
 from tests.simulation import statements
 from tests.simulation.loop import PROCESS, Process

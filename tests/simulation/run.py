@@ -18,13 +18,13 @@ from tests.simulation.loop import Stuck
 from tests.simulation.scenario import Outage, Published, Scenario, draw
 from tests.simulation.world import World
 from worker.broker.topology import EVENTS_EXCHANGE
-from worker.runtime import relay
+from worker.runtime import overflow, relay, shares
 
 PATIENCE_S = 30 * 3600.0
 """After the weather has cleared up everything must end within the worker's own limit of a day."""
 
 POLL_S = 30.0
-"""The relay's safety net polls every two seconds; in hours of virtual time that would be all that happens."""
+"""Relay and overflow look every two seconds; in hours of virtual time that would be all that happens."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ def simulate(
     began = time.perf_counter()
     scenario = scenario or draw(seed)
     world = World(seed, scenario.odds, tracing, ambush=dict(ambush or {}))
-    with world.seeded(), _quiet(), mock.patch.object(relay, "POLL_S", POLL_S):
+    with world.seeded(), _quiet(), _seldom_polled(), mock.patch.object(shares, "PATIENT", 0):
         cluster = Cluster(world, scenario)
         try:
             world.loop.run(_story(cluster))
@@ -123,6 +123,12 @@ async def _away(cluster: Cluster, outage: Outage) -> None:
                 process.wall_offset_s += jump
             await asyncio.sleep(length)
     world.trace("ENDS", outage.what)
+
+
+@contextlib.contextmanager
+def _seldom_polled() -> Iterator[None]:
+    with mock.patch.object(relay, "POLL_S", POLL_S), mock.patch.object(overflow, "POLL_S", POLL_S):
+        yield
 
 
 @contextlib.contextmanager

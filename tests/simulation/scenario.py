@@ -47,6 +47,8 @@ class Scenario:
     """Everything that is decided before the first step."""
 
     seed: int
+    flooded: bool
+    """Whether nobody's share is larger than nothing: every message goes through the overflow."""
     odds: Odds
     workers: int
     prefetch: int
@@ -65,6 +67,7 @@ def draw(seed: int) -> Scenario:
     clears_up_at = rng.choice((200.0, 600.0, 1500.0, 5000.0))
     return Scenario(
         seed=seed,
+        flooded=seed % 4 == 0,
         odds=Odds(
             crash=rng.choice((0.0, 0.002, 0.008, 0.02)),
             pause=rng.choice((0.0, 0.001, 0.004, 0.01)),
@@ -88,7 +91,7 @@ def draw(seed: int) -> Scenario:
 def one_invoice() -> Scenario:
     """Return one invoice, two workers and fair weather: the stage for an ambush."""
     message = _invoice("invoice-0", 1.0, "ws-1", UUID(int=1), UUID(int=2), False)
-    return Scenario(0, Odds(), 2, 1, 1, ("draft",), SHORT_LADDER, (message,), (), 60.0)
+    return Scenario(0, False, Odds(), 2, 1, 1, ("draft",), SHORT_LADDER, (message,), (), 60.0)
 
 
 def _messages(rng: random.Random, workspaces: int) -> list[Published]:

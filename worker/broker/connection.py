@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from worker.broker.lenient import tolerate_foreign_properties
 from worker.errors import BrokerUnavailable, WorkerError
+from worker.urls import split_urls
 
 HEARTBEAT_S = 10
 """aiormq gives a silent peer three of these before it hangs up; the broker gives us two."""
@@ -30,13 +31,12 @@ DEFAULT_PORTS = {"amqp": 5672, "amqps": 5671}
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """Where the broker is. Prints as ``host:port`` and keeps user and password to itself."""
+class Node:
+    """One broker node's address. Prints as ``host:port`` and keeps user and password to itself."""
 
     url: SecretStr
     host: str
     port: int
-    heartbeat_s: int = HEARTBEAT_S
 
     def __str__(self) -> str:
         """Return ``host:port``."""
@@ -45,11 +45,10 @@ class Address:
     __repr__ = __str__
 
     @classmethod
-    def parse(cls, url: SecretStr | str, heartbeat_s: int = HEARTBEAT_S) -> "Address":
+    def parse(cls, url: str) -> "Node":
         """Read an ``amqp://`` or ``amqps://`` URL; raise ``BrokerUnavailable`` that does not repeat it."""
-        secret = url if isinstance(url, SecretStr) else SecretStr(url)
         try:
-            parts = urlsplit(secret.get_secret_value())
+            parts = urlsplit(url)
             port = parts.port or DEFAULT_PORTS[parts.scheme]
         except (ValueError, KeyError):
             parts, port = None, 0
@@ -57,7 +56,32 @@ class Address:
             raise BrokerUnavailable(
                 "the AMQP address cannot be read: it must look like amqp://user:password@host:5672/vhost"
             )
-        return cls(secret, parts.hostname, port, heartbeat_s)
+        return cls(SecretStr(url), parts.hostname, port)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the broker is: one node, or several of one cluster, any of which will do. Prints their ``host:port``."""
+
+    nodes: tuple[Node, ...]
+    heartbeat_s: int = HEARTBEAT_S
+
+    def __str__(self) -> str:
+        """Return ``host:port``, of several separated by commas."""
+        return ", ".join(map(str, self.nodes))
+
+    __repr__ = __str__
+
+    @classmethod
+    def parse(cls, url: SecretStr | str, heartbeat_s: int = HEARTBEAT_S) -> "Address":
+        """Read an URL, or several separated by commas; raise ``BrokerUnavailable`` that does not repeat them."""
+        text = url.get_secret_value() if isinstance(url, SecretStr) else url
+        return cls(tuple(Node.parse(each) for each in split_urls(text)), heartbeat_s)
+
+    def in_turn(self) -> list[Node]:
+        """Return the nodes in the order to try them: begun anywhere, so that workers spread over the cluster."""
+        start = random.randrange(len(self.nodes))  # noqa: S311  # no secret
+        return [*self.nodes[start:], *self.nodes[:start]]
 
 
 @contextmanager
@@ -93,34 +117,51 @@ def reason_of(exc: BaseException | None) -> str:
 
 
 async def open_connection(address: Address, name: str) -> AbstractConnection:
-    """Connect, log in and open the virtual host; ``name`` is what the broker's own tools show.
+    """Connect to one of the nodes, log in and open the virtual host; ``name`` is what the broker's own tools show.
 
-    Raises ``BrokerUnavailable`` with one sentence that names ``host:port`` and what to look at.
+    Raises ``BrokerUnavailable`` with a sentence for each node that names ``host:port`` and what to look at.
     """
     tolerate_foreign_properties()
+    reasons = []
+    for node in address.in_turn():
+        try:
+            return await _open_at(node, name, address.heartbeat_s)
+        except BrokerUnavailable as exc:
+            reasons.append(exc)
+    raise BrokerUnavailable(" ".join(map(str, reasons))) from reasons[-1]
+
+
+async def _open_at(node: Node, name: str, heartbeat_s: int) -> AbstractConnection:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             return await aio_pika.connect(
-                address.url.get_secret_value(),
-                heartbeat=address.heartbeat_s,
+                node.url.get_secret_value(),
+                heartbeat=heartbeat_s,
                 client_properties={"connection_name": name},
             )
     except (ProbableAuthenticationError, AuthenticationError) as exc:
         raise BrokerUnavailable(
-            f"RabbitMQ at {address} refused the login: check user and password in the AMQP address"
+            f"RabbitMQ at {node} refused the login: check user and password in the AMQP address"
         ) from exc
     except InvalidFrameError as exc:
         # aiormq meets Connection.Close where it expects Connection.OpenOk and keeps the broker's text to itself.
         raise BrokerUnavailable(
-            f"RabbitMQ at {address} let us log in but not open the virtual host: check that it exists and that "
+            f"RabbitMQ at {node} let us log in but not open the virtual host: check that it exists and that "
             "the user may use it"
         ) from exc
     except TimeoutError as exc:
         raise BrokerUnavailable(
-            f"RabbitMQ at {address} did not answer within {CONNECT_TIMEOUT_S:.0f} s: is it the right address?"
+            f"RabbitMQ at {node} did not answer within {CONNECT_TIMEOUT_S:.0f} s: is it the right address?"
         ) from exc
     except (aiormq.AMQPError, OSError, ValueError) as exc:
-        raise BrokerUnavailable(f"RabbitMQ at {address} cannot be reached: {reason_of(exc)}. Is it running?") from exc
+        raise BrokerUnavailable(f"RabbitMQ at {node} cannot be reached: {reason_of(exc)}. Is it running?") from exc
+
+
+def version_of(connection: AbstractConnection) -> str:
+    """Return the version that the server told when it was connected to; empty when it told none."""
+    transport = connection.transport
+    told = transport.connection.server_properties.get("version", "") if transport is not None else ""
+    return told.decode("ascii", "replace") if isinstance(told, bytes) else str(told)
 
 
 async def open_channel(connection: AbstractConnection, address: Address, *, confirms: bool = False) -> AbstractChannel:
@@ -135,7 +176,7 @@ async def open_channel(connection: AbstractConnection, address: Address, *, conf
 async def close_quietly(*closables: AbstractConnection | AbstractChannel) -> None:
     """Close what may be dead already, each within a few seconds; never raises but for our own cancellation."""
     for closable in closables:
-        with suppress(WorkerError), broker_errors("closing", Address(SecretStr(""), "", 0)):
+        with suppress(WorkerError), broker_errors("closing", Address(())):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await closable.close()
 

@@ -6,6 +6,7 @@ import sys
 import click
 
 from schemas.kinds import KINDS
+from worker.cli.data_group import data
 from worker.cli.dead_group import dead
 from worker.cli.import_group import import_group
 from worker.cli.options import AS_JSON, TIMEOUT, WORKSPACE
@@ -273,6 +274,7 @@ async def dev(file: str | None) -> int | None:
 
 
 cli.add_command(import_group)
+cli.add_command(data)
 cli.add_command(dead)
 
 

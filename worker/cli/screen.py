@@ -15,9 +15,9 @@ Column = tuple[str, Callable[[Row], object]]
 def screen(room: Row, every_s: float | None = None) -> RenderableType:
     """Return the whole screen: first what needs somebody, then what there is."""
     parts: list[RenderableType] = [_headline(room, every_s), Text()]
-    for part in (_workers(room), _lanes(room), _work(room), _held(room), _budgets(room), _connections(room)):
+    for part in (_workers(room), _lanes(room), _overflow(room), _work(room), _held(room), _budgets(room)):
         parts += [part, Text()] if part is not None else []
-    for part in (_imports(room), _dead(room)):
+    for part in (_connections(room), _imports(room), _dead(room)):
         parts += [part, Text()] if part is not None else []
     return Group(*parts, _rest(room))
 
@@ -98,6 +98,19 @@ def _lanes(room: Row) -> RenderableType | None:
         f"Unfinished events: {', '.join(states) or 'none'}. Waiting in other queues: {', '.join(others) or 'nothing'}."
     )
     return Group(lanes, told) if lanes is not None else told
+
+
+def _overflow(room: Row) -> RenderableType | None:
+    return _table(
+        "Overflow: workspaces with more than their share; theirs waits, others do not",
+        [
+            ("workspace", lambda o: o["workspace_id"]),
+            ("lane", lambda o: o["lane"]),
+            ("messages", lambda o: o["messages"]),
+            ("oldest", lambda o: seconds(o["oldest_s"])),
+        ],
+        room["overflow"],
+    )
 
 
 def _work(room: Row) -> RenderableType | None:

@@ -41,7 +41,7 @@ async def stack(
     servers = await loop.run_in_executor(None, servers_context.__enter__)
     try:
         async with Sandbox(size=size) as sandbox:
-            environment = _environment(servers, sandbox, wait_ladder)
+            environment = environment_of(servers, sandbox, wait_ladder)
             settings = load(environment)
             announce("migrating the database")
             await migrate.migrate(servers.database_url)
@@ -49,7 +49,7 @@ async def stack(
             process = await start_worker(environment)
             try:
                 health_url = f"http://127.0.0.1:{settings.http_port}"
-                await _until_ready(health_url, process)
+                await until_ready(health_url, process)
                 yield Stack(servers, sandbox, settings, environment, health_url)
             finally:
                 await stop_worker(process)
@@ -57,7 +57,7 @@ async def stack(
         await loop.run_in_executor(None, servers_context.__exit__, None, None, None)
 
 
-def _environment(servers: Servers, sandbox: Sandbox, wait_ladder: str) -> dict[str, str]:
+def environment_of(servers: Servers, sandbox: Sandbox, wait_ladder: str) -> dict[str, str]:
     """Settings of the stack; the keys are made for it and die with it."""
     key = base64.b64encode(secrets.token_bytes(32)).decode()
     port = free_port()
@@ -99,7 +99,8 @@ async def stop_worker(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-async def _until_ready(health_url: str, process: asyncio.subprocess.Process) -> None:
+async def until_ready(health_url: str, process: asyncio.subprocess.Process) -> None:
+    """Wait until a worker serves and is ready. Raises ``RuntimeError`` when it ended or takes too long."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + READY_TIMEOUT_S
     async with aiohttp.ClientSession() as session:

@@ -58,6 +58,8 @@ class Usage:
 
     calls: int = 0
     cost: int = 0
+    seconds: float = 0.0
+    """How long the answered calls took together."""
     used: int | None = None
     limit: int | None = None
     window_s: float | None = None

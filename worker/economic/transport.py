@@ -228,6 +228,7 @@ class Transport:
         else:
             facts, outcome = {"status": None, "error": type(answer.error).__name__}, answer
         duration_s = self.clock.monotonic() - started
+        grant.usage.seconds += duration_s if isinstance(answer, _Answer) else 0.0
         metrics.api_calls(call.family, metrics.answer_class(facts["status"])).inc()
         metrics.api_duration(call.family).observe(duration_s)
         metrics.API_COST.inc(facts.get("cost") or 0)

@@ -21,6 +21,8 @@ class Concern:
     level: Literal["urgent", "soon"]
     told: str
     remedy: str
+    place: Literal["", "dead"] = ""
+    """Where the console shows it, when that is elsewhere."""
 
 
 def concerns(room: Mapping[str, Any]) -> list[Concern]:
@@ -97,7 +99,7 @@ def _people(room: Mapping[str, Any]) -> Iterator[Concern]:
     letters = sum(each["count"] for each in room["dead_letters"])
     if letters:
         told = f"{letters} dead letter{'s' if letters > 1 else ''}."
-        yield Concern("soon", told, "pike-economic dead list --groups")
+        yield Concern("soon", told, "pike-economic dead list --groups", "dead")
 
 
 def _ago(seconds: float) -> str:

@@ -94,7 +94,7 @@ async def _database_answers(worker: Worker) -> bool:
 async def _metrics(request: web.Request) -> web.Response:
     """Everything of this process, and what all workers share, in Prometheus' text format."""
     worker = request.app[_WORKER]
-    metrics.IN_WORK.set(worker.broker.in_work)
+    metrics.IN_WORK.set(worker.in_work)
     for lane, attached in worker.broker.consumers_attached.items():
         metrics.CONSUMERS.labels(lane.value).set(attached)
     metrics.BUDGET_LEFT.set(min(worker.pulse.budgets().values(), default=1.0))

@@ -30,6 +30,7 @@ from worker.runtime.gatekeeper import Gatekeeper
 from worker.runtime.identity import received
 from worker.runtime.judge import Policy, judge
 from worker.runtime.lease import LEASE_S, Leases
+from worker.runtime.pace import Pace
 from worker.runtime.refusals import kills_the_process, nobody_handles, not_connected, stored_problem
 from worker.runtime.solo import SOLO_AFTER, Company, deaths
 from worker.runtime.tally import Tally
@@ -37,7 +38,7 @@ from worker.runtime.tries import linked, trying
 from worker.store import connections, inbox
 from worker.store.commits import Commits, OwnTransaction, Spoiled
 from worker.store.connections import EconomicConnection
-from worker.store.crypto import Vault
+from worker.store.crypto import CannotOpen, Vault
 from worker.store.group_commit import GroupCommit
 from worker.store.inbox import Claim, FenceLost, Standing
 from worker.store.outbox import OutboxRow
@@ -68,6 +69,7 @@ class Dispatcher:
     announce: Callable[[Sequence[OutboxRow]], None]
     policy: Policy
     slice_s: float
+    pace: Pace
     tally: Tally = field(default_factory=Tally)
     burial: Burial = field(init=False)
     failures: Failures = field(init=False)
@@ -205,8 +207,10 @@ class Dispatcher:
                 bugs=sum(note.get("cause") == Cause.INTERNAL_ERROR for note in claim.history),
             )
             account.failed(exc, decision.problem.cause)
+            self.pace.learn(run, exc, self.clock.monotonic() - account.begun_s)
             await self.gatekeeper.learn(run, claimed.gates, exc)
             return await self.failures.record(delivery, run, exc, decision)
+        self.pace.learn(run, None, self.clock.monotonic() - account.begun_s)
         await self.gatekeeper.learn(run, claimed.gates, None)
         return done
 
@@ -218,9 +222,7 @@ class Dispatcher:
         if deaths(claim) > SOLO_AFTER:
             raise kills_the_process(claim)
         if _called_for(handler, claimed.connection):
-            connection = self._connect(run, claimed.connection, bulk=handler.background or lane is Lane.BULK)
-            if handler.gated:
-                await self.gatekeeper.admit(connection.agreement_number, claimed.gates)
+            await self._admit(run, handler, claimed, lane)
         async with asyncio.timeout(handler.time_limit_s):
             with self.leases.held(claim):
                 try:
@@ -232,6 +234,17 @@ class Dispatcher:
         if not run.finished:
             raise RuntimeError(f"the handler of {event.type} returned without finishing")
         return Ack(), run.outcome
+
+    async def _admit(self, run: Run, handler: Handler, claimed: Claimed, lane: Lane) -> None:
+        """Give the handler its connection when the agreement may be called now. Raises ``Held``, ``GrantRevoked``."""
+        try:
+            connection = self._connect(run, claimed.connection, bulk=handler.background or lane is Lane.BULK)
+        except CannotOpen:
+            if handler.gated:
+                raise
+            return  # it goes without calls: a connection whose key is lost can still be closed
+        if handler.gated:
+            await self.gatekeeper.admit(connection.agreement_number, claimed.gates)
 
     def _connect(self, run: Run, found: EconomicConnection | None, *, bulk: bool) -> EconomicConnection:
         if found is None or found.status == "closed":

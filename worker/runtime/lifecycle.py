@@ -13,6 +13,7 @@ from worker.loop import end_tasks
 from worker.runtime.dispatch import Dispatcher
 from worker.runtime.hook_watch import HookWatch
 from worker.runtime.janitor import Janitor
+from worker.runtime.overflow import Overflow
 from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
 from worker.runtime.retention import Retention
@@ -36,6 +37,7 @@ class Worker:
     broker: Broker
     relay: Relay
     dispatcher: Dispatcher
+    overflow: Overflow
     janitor: Janitor
     pulse: Pulse
     schedule: Schedule
@@ -44,6 +46,11 @@ class Worker:
     clock: Clock
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def in_work(self) -> int:
+        """How many deliveries are at work or wait for their turn, from RabbitMQ and from the overflow."""
+        return self.broker.in_work + self.overflow.at_work
+
     def stop(self) -> None:
         """Ask the worker to end; may be called from a signal handler, and again."""
         self._stopping.set()
@@ -51,14 +58,15 @@ class Worker:
     async def run(self) -> None:
         """Consume until ``stop``. Raises what ends a process: ``DeafConsumer``, ``SchemaMismatch``, or a bug."""
         relaying = asyncio.create_task(self.relay.run(), name="relay")
-        consuming = asyncio.create_task(self.broker.consume(self.dispatcher.process), name="consume")
+        consuming = asyncio.create_task(self.broker.consume(self.overflow.receive), name="consume")
+        working_off = asyncio.create_task(self.overflow.run(), name="overflow")
         cleaning = asyncio.create_task(self._clean(), name="janitor")
         beating = asyncio.create_task(self.pulse.run(), name="pulse")
         pruning = asyncio.create_task(self.retention.run(), name="retention")
         scheduling = asyncio.create_task(self.schedule.run(), name="schedule")
         watching = asyncio.create_task(self.watch.run(), name="hooks")
         stopping = asyncio.create_task(self._stopping.wait(), name="stop")
-        others = (consuming, cleaning, beating, scheduling, watching, pruning, stopping)
+        others = (consuming, working_off, cleaning, beating, scheduling, watching, pruning, stopping)
         log.info("worker.started")
         try:
             done, _ = await asyncio.wait({relaying, *others}, return_when=asyncio.FIRST_COMPLETED)
@@ -69,13 +77,15 @@ class Worker:
 
     async def _wind_down(self, relaying: asyncio.Task[None], *others: asyncio.Task[object]) -> None:
         """First take nothing new, then let what runs end, then send what was committed, then close."""
-        log.info("worker.stopping", in_work=self.broker.in_work)
+        log.info("worker.stopping", in_work=self.in_work)
+        self.overflow.stop()
         with contextlib.suppress(BrokerError):
             await self.broker.pause()
         await self.pulse.leave("stopping")
         deadline = self.clock.monotonic() + DRAIN_S
-        while self.broker.in_work and self.clock.monotonic() < deadline:
+        while self.in_work and self.clock.monotonic() < deadline:
             await self.clock.sleep(0.05)
+        await self.overflow.close()
         await self.relay.stop()
         await asyncio.wait({relaying}, timeout=FLUSH_S)
         await self.broker.stop(0.0)

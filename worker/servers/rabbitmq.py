@@ -1,6 +1,7 @@
 """A private RabbitMQ node from the installed package: own ports, own epmd, own folders, nothing but loopback."""
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -15,16 +16,21 @@ _CTL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
 
 
 class PrivateRabbitMQ:
-    """One node. ``start`` returns when it speaks AMQP; data survives ``restart`` and ``kill`` until ``stop``."""
+    """One node. ``start`` returns when it speaks AMQP; data survives ``restart`` and ``kill`` until ``stop``.
 
-    def __init__(self) -> None:
+    With ``joins``, a node that has been started, it becomes a member of that node's cluster.
+    """
+
+    def __init__(self, joins: "PrivateRabbitMQ | None" = None) -> None:
         self._folder: Folder | None = None
         self._epmd: Process | None = None
         self._node: Process | None = None
         self._port = free_port()
         self._dist_port = free_port()
-        self._epmd_port = free_port()
-        self._name = f"pike{self._port}@localhost"
+        self._joins = joins
+        self._epmd_port: int = joins._epmd_port if joins else free_port()
+        self._cookie: str = joins._cookie if joins else secrets.token_hex(16)
+        self.name = f"pike{self._port}@localhost"
 
     @staticmethod
     def installed() -> bool:
@@ -51,15 +57,32 @@ class PrivateRabbitMQ:
         (base / "node.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self._port}\n"
             "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.relative = 0.4\nlog.console = false\n"
+            + self._membership()
         )
+        cookie = base / ".erlang.cookie"
+        cookie.write_text(self._cookie)
+        cookie.chmod(0o400)
+        if self._joins is None:
+            self._start_epmd(self._folder)
+        self._start_node()
+
+    def _membership(self) -> str:
+        if self._joins is None:
+            return ""
+        names = "".join(
+            f"cluster_formation.classic_config.nodes.{number} = {name}\n"
+            for number, name in enumerate((self._joins.name, self.name), 1)
+        )
+        return f"cluster_formation.peer_discovery_backend = classic_config\n{names}"
+
+    def _start_epmd(self, folder: Folder) -> None:
         self._epmd = Process(
             [shutil.which("epmd") or "epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"],
-            folder=self._folder,
-            log=base / "epmd.log",
+            folder=folder,
+            log=folder.path / "epmd.log",
             environment=self._environment(),
         )
         self._epmd.wait_until(lambda: listens("127.0.0.1", self._epmd_port), "epmd", 10.0)
-        self._start_node()
 
     def _start_node(self) -> None:
         folder = self._need_folder()
@@ -111,7 +134,7 @@ class PrivateRabbitMQ:
             "LANG": "C.UTF-8",
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": self._name,
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self._port),
             "RABBITMQ_DIST_PORT": str(self._dist_port),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from worker.store import operations
+from worker.store import operations, overflow
 from worker.store.pool import Connection
 
 _INBOX = """
@@ -45,6 +45,11 @@ _SINGLE = {
                                where c.status = 'active' and s.last_end_at is not null and g.agreement_number is null""",
     "running_imports": "select count(*)::int from economic.imports where state = 'running'",
 }
+_OVERFLOW = {
+    "overflow_messages": "messages",
+    "overflow_workspaces": "workspaces",
+    "overflow_oldest_message_seconds": "oldest_s",
+}
 _VERDICT = """
 select lost, double, extract(epoch from now() - at)::float8 as age_s from economic.reconciliations order by at desc limit 1
 """
@@ -68,6 +73,9 @@ async def read(connection: Connection, lanes: Sequence[str]) -> dict[str, Any]:
     seen["lane_unfinished_events"] = {row["lane"]: row["unfinished"] for row in waiting}
     seen["lane_oldest_event_seconds"] = {row["lane"]: row["oldest_s"] for row in waiting}
     seen["queue_messages"] = {row["lane"]: row["messages"] for row in waiting if row["messages"] is not None}
+    aside = {row["lane"]: row for row in await overflow.waiting(connection)}
+    for name, column in _OVERFLOW.items():
+        seen[name] = {lane: aside[lane][column] if lane in aside else 0 for lane in lanes}
     seen["workers"] = {"running": 0, "stopping": 0, "gone": 0}
     for row in await operations.workers(connection):
         seen["workers"][row["state"]] += 1

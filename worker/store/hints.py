@@ -18,6 +18,12 @@ Kind = Literal["product", "customer", "invoice"]
 MAX_PENDING = 5_000
 """Records of a connection that wait to be read one by one; more of them, and a round of changes reads the list."""
 
+SETTLED_S = 0.25
+"""A record that was named again just now is left for a moment: bursts name the same ones several times."""
+
+LONGEST_S = 1.25
+"""A record that is named again and again is read after so long all the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hint:
@@ -43,7 +49,7 @@ select distinct on (connection_id, entity, external_number) connection_id, entit
 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as t(connection_id, entity, external_number, renamed_from)
 order by connection_id, entity, external_number, renamed_from nulls last
 on conflict (connection_id, entity, external_number) do update
-set version = h.version + 1, renamed_from = coalesce(excluded.renamed_from, h.renamed_from)
+set version = h.version + 1, last_at = clock_timestamp(), renamed_from = coalesce(excluded.renamed_from, h.renamed_from)
 """
 
 _OVERFLOW = """
@@ -52,14 +58,14 @@ where (select count(*) from (select 1 from economic.hints h where h.connection_i
 """
 
 _PENDING = """
-(select entity, external_number, renamed_from, version, first_at from economic.hints
- where connection_id = $1 and entity = 'product' order by first_at limit $2)
-union all
-(select entity, external_number, renamed_from, version, first_at from economic.hints
- where connection_id = $1 and entity = 'customer' order by first_at limit $2)
-union all
-(select entity, external_number, renamed_from, version, first_at from economic.hints
- where connection_id = $1 and entity = 'invoice' order by first_at limit $2)
+select entity, external_number, renamed_from, version, first_at
+from (
+    select h.*, row_number() over (partition by entity order by first_at, external_number) as place
+    from economic.hints h
+    where connection_id = $1 and (last_at <= clock_timestamp() - make_interval(secs => $3)
+                                  or first_at <= clock_timestamp() - make_interval(secs => $4))
+) ripe
+where place <= $2 order by first_at, external_number
 """
 
 _FORGET = """
@@ -117,11 +123,11 @@ async def set_reader(connection: Connection, connection_id: UUID, event_id: str 
 
 
 async def pending(connection: Connection, connection_id: UUID, limit: int) -> list[Pending]:
-    """Return what waits, the oldest first, at most ``limit`` of each kind."""
-    rows = await connection.fetch(_PENDING, connection_id, limit)
+    """Return what waits and has settled, the oldest first, at most ``limit`` of each kind."""
+    rows = await connection.fetch(_PENDING, connection_id, limit, SETTLED_S, LONGEST_S)
     return [
         Pending(Hint(row["entity"], row["external_number"], row["renamed_from"]), row["version"], row["first_at"])
-        for row in sorted(rows, key=lambda row: row["first_at"])
+        for row in rows
     ]
 
 

@@ -36,16 +36,21 @@ class Match:
 
 
 async def search(
-    connection: Connection, workspace_id: str, agreement: int, states: Sequence[State] = ("open",)
+    connection: Connection,
+    workspace_id: str,
+    agreement: int,
+    states: Sequence[State] = ("open",),
+    limit: int | None = None,
 ) -> list[Match]:
     """Return matches in these states, oldest first, with the candidates as they are now and still unlinked."""
     rows = await connection.fetch(
         """select workspace_id, agreement_number, external_number, name, matched_by, state, found_at, candidates
            from economic.customer_matches where workspace_id = $1 and agreement_number = $2 and state = any($3::text[])
-           order by found_at, external_number""",
+           order by found_at, external_number limit $4""",
         workspace_id,
         agreement,
         list(states),
+        limit,
     )
     wanted = {candidate for row in rows for candidate in row["candidates"]}
     found = await connection.fetch(
@@ -135,4 +140,18 @@ async def settle(
         agreement,
         list(linked),
         list(written),
+    )
+
+
+async def is_open(connection: Connection, workspace_id: str, agreement: int, number: str) -> bool:
+    """Whether this customer waits for a decision; held for the caller's transaction, so that two people do not decide."""
+    return (
+        await connection.fetchval(
+            """select 1 from economic.customer_matches
+               where workspace_id = $1 and agreement_number = $2 and external_number = $3 and state = 'open' for update""",
+            workspace_id,
+            agreement,
+            number,
+        )
+        is not None
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from worker.store import gates, operations, retention
+from worker.store import gates, operations, overflow, retention
 from worker.store.pool import Connection
 
 _HELD = """
@@ -50,6 +50,7 @@ async def overview(connection: Connection, lanes: Sequence[str]) -> dict[str, An
         "lanes": await operations.lanes(connection, lanes),
         "held_workspaces": [dict(row) for row in await connection.fetch(_HELD)],
         "budgets": [dict(row) for row in await connection.fetch(_BUDGETS)],
+        "overflow": await overflow.largest(connection),
         "reconciliation": dict(verdict) if verdict else None,
         "inbox": [
             dict(row)

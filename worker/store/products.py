@@ -55,3 +55,16 @@ async def ensure_numbers(
         list(named.values()),
     )
     return [row["id"] for row in rows]
+
+
+async def can_be_sold(connection: Connection, workspace_id: str, agreement: int, number: str) -> bool:
+    """Whether Pike knows a product of the agreement with this number that is not barred."""
+    return bool(
+        await connection.fetchval(
+            """select exists (select 1 from pike.products where workspace_id = $1 and agreement_number = $2
+                              and external_number = $3 and not barred and vanished_at is null)""",
+            workspace_id,
+            agreement,
+            number,
+        )
+    )

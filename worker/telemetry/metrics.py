@@ -37,6 +37,12 @@ CRITICAL_TIME = Histogram(
     buckets=WAITS,
     registry=REGISTRY,
 )
+SET_ASIDE = Counter(
+    "pike_economic_set_aside_messages",
+    "Messages moved to the overflow, because their workspace had more under way than its share.",
+    ("lane",),
+    registry=REGISTRY,
+)
 SENT = Counter(
     "messaging_client_sent_messages",
     "Messages from the outbox, by what the broker said: confirmed, unroutable, failed.",
@@ -127,6 +133,7 @@ consumed = cache(CONSUMED.labels)
 process_duration = cache(PROCESS_DURATION.labels)
 critical_time = cache(CRITICAL_TIME.labels)
 sent = cache(SENT.labels)
+set_aside = cache(SET_ASIDE.labels)
 hook_calls = cache(HOOK_CALLS.labels)
 api_calls = cache(API_CALLS.labels)
 api_duration = cache(API_DURATION.labels)

@@ -1,6 +1,6 @@
 """What the pages stand on, built once by ``bootstrap``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -10,13 +10,17 @@ from worker.economic.client import EconomicClient
 from worker.handlers.connect_steps import Steps
 from worker.runtime.hook_desk import HookDesk
 from worker.store.crypto import Vault
+from worker.store.outbox import OutboxRow
 from worker.store.pool import Database
 from worker.web.operators import Operators
 
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """Addresses, keys and adapters of the pages. ``public_url`` is empty when pages for browsers are not set up."""
+    """Addresses, keys and adapters of the pages. ``public_url`` is empty when pages for browsers are not set up.
+
+    ``announce`` tells the relay of outbox rows that were committed just now.
+    """
 
     database: Database
     clock: Clock
@@ -24,6 +28,7 @@ class Front:
     vault: Vault
     steps: Steps
     operators: Operators
+    announce: Callable[[Sequence[OutboxRow]], None]
     desk: HookDesk
     public_url: str
     consent_url: str

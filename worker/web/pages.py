@@ -8,12 +8,13 @@ from typing import Any
 import jinja2
 from aiohttp import web
 
-from worker.web.words import FILTERS
+from worker.web import wording, words
 
 _TYPES = {
     "pike.css": "text/css",
     "console.css": "text/css",
     "console.js": "text/javascript",
+    "workspace.css": "text/css",
     "icon.svg": "image/svg+xml",
 }
 _HOUR, _YEAR = "public, max-age=3600", "public, max-age=31536000, immutable"
@@ -28,7 +29,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(FILTERS)
+    environment.filters.update({**words.FILTERS, **wording.FILTERS})
     environment.globals["asset"] = asset
     return environment
 

@@ -32,6 +32,7 @@ DEATH_S = 30.0
 _LATER = """
 update economic.inbox set lease_until = now() - interval '1 s' where state = 'running';
 update economic.outbox set leased_until = now() - interval '1 s';
+update economic.overflow set due_at = now();
 update economic.effects set first_sent_at = first_sent_at - interval '1 minute';
 """
 
@@ -173,10 +174,12 @@ class CrashStage:
             "select type, state, attempts from economic.inbox where state not in ('done', 'dead')"
         )
         outbox = await self.harness.rows("select type, attempts, last_error from economic.outbox")
+        overflow = await self.harness.rows("select id, workspace_id, due_at::text from economic.overflow")
         queues = {queue.name: queue.messages for queue in (await self.harness.worker.broker.verify()).queues}
         return {
             "inbox": open_events,
             "outbox": outbox,
+            "overflow": overflow,
             "queues": {name: count for name, count in queues.items() if count},
         }
 

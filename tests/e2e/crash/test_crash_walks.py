@@ -8,6 +8,7 @@ import pytest
 from crash_kit import ROOT, CrashStage
 from harness import WORKSPACE
 from support import eventually
+from test_crash_freshness import HOOK_POINTS, ROUND_POINTS
 from walks import WALKS, assert_one_end, fixed
 
 from worker import failpoints
@@ -100,7 +101,7 @@ def test_every_failpoint_is_passed_somewhere_and_killed_at_somewhere() -> None:
     assert {name for name in in_code if not name.endswith(".step")} == whole - commits
     assert {name.rpartition(".")[2] for name in commits} == {"before_commit", "committed"}
     killed_at = {point.partition(":")[0] for walk in WALKS.values() for point in walk.points}
-    killed_at |= {"connect.verified", "connect.before_commit", "connect.committed"}
+    killed_at |= {"connect.verified", "connect.before_commit", "connect.committed", *HOOK_POINTS, *ROUND_POINTS}
     assert killed_at == set(POINTS)
 
 

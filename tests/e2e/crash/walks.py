@@ -79,6 +79,15 @@ async def _refresh(stage: CrashStage) -> str:
     return await stage.harness.publish("pike.refresh.requested", data, event_id=fixed("refresh"))
 
 
+async def _flood(stage: CrashStage) -> str:
+    """More requests than one workspace may have under way: the last ones, of which the id is returned, are overflow."""
+    ids = [fixed(f"flood {number}") for number in range(24)]
+    for event_id in ids:
+        data = {"entity": "product", "external_number": _product(stage)}
+        await stage.harness.publish("pike.refresh.requested", data, event_id=event_id)
+    return ids[-1]
+
+
 async def _disconnect(stage: CrashStage) -> str:
     return await stage.harness.publish(
         "pike.disconnect.requested", {"requested_by": "crash"}, event_id=fixed("disconnect")
@@ -183,6 +192,11 @@ WALKS = {
         settings={"PIKE_ECONOMIC_IMPORT_SLICE_S": "0.0001"},
     ),
     "refresh": Walk(_refresh, REFRESHED, (*EVERY_EVENT, "refresh.read", "relay.confirmed")),
+    "flood": Walk(
+        _flood, REFRESHED,
+        ("overflow.kept", "overflow.kept:5", "overflow.done", "overflow.done:3", "delivery.claimed:20"),
+        settings={"PIKE_ECONOMIC_PREFETCH_WORK": "1"},
+    ),
     "disconnect": Walk(_disconnect, ("economic.connection.closed",), (*EVERY_EVENT, "relay.confirmed")),
 }  # fmt: skip
 """Connecting is a command, not an event; its test is beside this table."""

@@ -114,6 +114,13 @@ async def test_a_disconnect_works_while_economic_is_away(called: Called, sandbox
 
 
 @pytest.mark.requirement("B10")
+async def test_a_connection_whose_key_is_lost_can_still_be_closed(called: Called) -> None:
+    await called.running.rows("update economic.connections set grant_key_id = 'lost'")
+    await called.running.request("pike.disconnect.requested", {}, "economic.connection.closed")
+    assert await called.running.value("select status from economic.connections") == "closed"
+
+
+@pytest.mark.requirement("B10")
 async def test_hooks_set_up_by_hand_are_accepted_and_left_as_they_are(bare: Called, agreement: Agreement) -> None:
     agreement.role = "Sales"  # our access does not reach webhooks: somebody sets them up by hand
     await bare.running.connect()

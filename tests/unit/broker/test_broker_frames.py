@@ -1,6 +1,7 @@
 """Conversion of messages: what a waiting copy keeps and drops, deaths, careless properties, acknowledgements."""
 
 import asyncio
+import socket
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +14,7 @@ from pamqp import encode
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from worker.broker.connection import Address, Backoff, broker_errors
+from worker.broker.connection import Address, Backoff, broker_errors, open_connection
 from worker.broker.declare import QueueState
 from worker.broker.delivery import Lane
 from worker.broker.frames import MAX_HEADER_BYTES, Uncopyable, to_dead, to_delivery, waiting_copy
@@ -242,6 +243,27 @@ def test_an_unreadable_address_is_told_without_repeating_it(url: str) -> None:
 def test_an_address_prints_as_host_and_port() -> None:
     address = Address.parse("amqps://pike:hunter2@mq.example/prod")
     assert (str(address), repr(address)) == ("mq.example:5671", "mq.example:5671")
+
+
+def test_an_address_of_several_nodes_prints_them_and_tries_each_once_begun_anywhere() -> None:
+    address = Address.parse("amqp://pike:a,b@mq1/, amqps://pike:hunter2@mq2:5555/prod,amqp://mq3")
+    assert str(address) == "mq1:5672, mq2:5555, mq3:5672"
+    assert address.nodes[0].url.get_secret_value() == "amqp://pike:a,b@mq1/"
+    orders = {tuple(map(str, address.in_turn())) for _ in range(200)}
+    assert {order[0] for order in orders} == {"mq1:5672", "mq2:5555", "mq3:5672"}
+    assert all(sorted(order) == ["mq1:5672", "mq2:5555", "mq3:5672"] for order in orders)
+
+
+async def test_when_no_node_can_be_reached_each_is_named() -> None:
+    with socket.socket() as closed:  # bound and not listening: refused at once
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        address = Address.parse(f"amqp://u:hunter2@127.0.0.1:{port}/,amqp://u:hunter2@localhost:{port}/")
+        with pytest.raises(BrokerUnavailable) as caught:
+            await open_connection(address, "test")
+    assert f"RabbitMQ at 127.0.0.1:{port} cannot be reached" in str(caught.value)
+    assert f"RabbitMQ at localhost:{port} cannot be reached" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), Exception(), TimeoutError(), OSError(5, "gone")])

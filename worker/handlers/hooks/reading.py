@@ -47,7 +47,7 @@ class ReadHints:
             async with run.finish("not_connected") as work:
                 await hints.release(work.connection, event.id)
             return
-        batch = await _batch(run)
+        batch = await _settled(run)
         reading = Reading(run, self._registers.of(run.connection, run.api), f"hook:{event.id}")
         reread = [
             await read(reading, batch.wanted[kind], batch.as_of)
@@ -68,6 +68,19 @@ _READERS: Mapping[Kind, Callable[[Reading, Sequence[Pending], datetime], Awaitab
     "customer": read_customers,
     "invoice": read_invoices,
 }
+
+
+async def _settled(run: Run) -> Batch:
+    """Wait in place, for about a second at most, while everything that waits is still being named."""
+    until = run.clock.monotonic() + hints.LONGEST_S
+    while True:
+        batch = await _batch(run)
+        if batch.pending or run.clock.monotonic() >= until:
+            return batch
+        async with run.read() as borrowed:
+            if not await hints.any_left(borrowed, run.need_connection().id):
+                return batch
+        await run.clock.sleep(hints.SETTLED_S)
 
 
 async def _batch(run: Run) -> Batch:

@@ -5,6 +5,7 @@ chart is drawn in a thread and kept, so that the same figures are drawn once.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ KEPT = 256
 COLOURS = 6
 """``console.css`` has as many; more series begin again with the first."""
 
+_FEW = 5
 _NOT_OURS = frozenset({"defs", "script", "style", "title", "desc"})
 _UNITS: Mapping[str, Callable[[float], str]] = {
     "": words.count,
@@ -78,7 +80,7 @@ class Lines(Chart):
         """Return pygal's chart."""
         times = [point[0] for series in self.series for point in series.values]
         drawn = _pygal().DateTimeLine(
-            **_common(self), fill=self.fill, show_dots=False, allow_interruptions=True,
+            **_common(self) | _whole_steps(self), fill=self.fill, show_dots=False, allow_interruptions=True,
             x_labels=_ticks(min(times), max(times)) if times else [], x_value_formatter=lambda at: f"{at:%H:%M}",
         )  # fmt: skip
         for series in self.series:
@@ -150,6 +152,7 @@ def _common(chart: Chart) -> dict[str, Any]:
         "height": HEIGHT,
         "show_legend": False,  # ours is HTML, beside the chart
         "margin": 6,
+        "margin_right": 26,  # half a label
         "spacing": 8,
         "no_prefix": True,
         "pretty_print": False,
@@ -164,9 +167,17 @@ def _common(chart: Chart) -> dict[str, Any]:
     }
 
 
+def _whole_steps(chart: Lines) -> dict[str, Any]:
+    """Return labels for an axis of few things: there is no half event."""
+    values = [value for series in chart.series for _, value in series.values if value is not None]
+    top = max(1, math.ceil(max(values, default=0)))
+    return {"y_labels": list(range(top + 1)), "range": (0, top)} if not chart.unit and top <= _FEW else {}
+
+
 def _ticks(first: datetime, last: datetime) -> list[datetime]:
-    """Return five times, evenly spread."""
-    return [(first + (last - first) * step / 4).astimezone(UTC) for step in range(5)]
+    """Return up to five times, evenly spread, a minute apart at least: they are written to the minute."""
+    steps = min(4, int((last - first).total_seconds() // 60)) or 1
+    return [(first + (last - first) * step / steps).astimezone(UTC) for step in range(steps + 1)]
 
 
 def _number(value: Any) -> float | None:

@@ -25,6 +25,7 @@ class Place:
 
 PLACES = (
     Place("room", "Operations", "/console/", "pulse"),
+    Place("workspaces", "Workspaces", "/console/workspaces", "link"),
     Place("dead", "Dead letters", "/console/dead", "letters"),
 )
 """In the order of the navigation. A page names its own by ``place``."""
