@@ -3,13 +3,13 @@
 Whatever the bytes, ``decode`` returns an envelope or raises ``MalformedEvent``; nothing past it sees raw JSON.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from events import EVENTS, attributes
 from events.envelope import Envelope, EventData
@@ -65,8 +65,8 @@ def encode(envelope: Envelope[EventData]) -> bytes:
         "traceparent": envelope.traceparent,
     }
     event |= {name: value for name, value in optional.items() if value is not None}
-    event |= {"datacontenttype": "application/json", "data": envelope.data.model_dump(mode="json")}
-    return json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    event |= {"datacontenttype": "application/json", "data": envelope.data}
+    return to_json(event, by_alias=False, inf_nan_mode="null")
 
 
 def headers_of(envelope: Envelope[EventData]) -> dict[str, str]:

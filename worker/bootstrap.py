@@ -30,6 +30,7 @@ from worker.runtime.pulse import Pulse
 from worker.runtime.relay import Relay
 from worker.runtime.retention import Retention
 from worker.runtime.schedule import Schedule
+from worker.runtime.surroundings import examine_broker, examine_store, require
 from worker.settings import Settings
 from worker.store import migrate
 from worker.store.crypto import Vault
@@ -140,9 +141,11 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         database = make_database(settings, max_size=FOR_EVENTS + settings.prefetch_bulk + FOR_OTHERS)
         await database.connect()
         stack.push_async_callback(database.close)
+        require(await examine_store(database, vault, clock))
         budget = SharedBudget(database, clock)
         client = await stack.enter_async_context(make_client(settings, clock, budget))
         broker = make_broker(settings, clock)
+        require([await examine_broker(broker)])
         await broker.start()
         stack.push_async_callback(broker.stop, 0.0)
         relay = Relay(database, broker.publisher, clock)

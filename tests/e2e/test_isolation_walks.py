@@ -17,13 +17,17 @@ _CHILDREN = {
     "economic.import_preview": ("import_id", "economic.imports"),
     "economic.import_pages": ("import_id", "economic.imports"),
     "economic.replay_letters": ("letter_id", "economic.dead_letters"),
+    "economic.schedules": ("connection_id", "economic.connections"),
+    "economic.hook_receivers": ("connection_id", "economic.connections"),
+    "economic.hooks": ("connection_id", "economic.connections"),
+    "economic.hints": ("connection_id", "economic.connections"),
 }
 _OF_WORKSPACE = {
     child: f"select c.*, p.workspace_id from {child} c join {parent} p on p.id = c.{key}"
     for child, (key, parent) in _CHILDREN.items()
 } | {
     f"economic.{table}": f"select *, convert_from(body, 'utf8') as text from economic.{table}"
-    for table in ("effects", "dead_letters", "inbox", "outbox")
+    for table in ("effects", "dead_letters", "inbox", "outbox", "overflow")
 }
 _OF_WORKSPACE["economic.operator_audit"] = """
 select a.*, convert_from(a.before, 'utf8') as old, convert_from(a.after, 'utf8') as new, d.workspace_id
@@ -32,6 +36,7 @@ from economic.operator_audit a join economic.dead_letters d on d.id = a.letter_i
 _OF_NOBODY = {
     "economic.gates", "economic.reconciliations", "economic.workers", "economic.lane_samples", "economic.work_samples",
     "economic.operator_sessions", "economic.login_failures", "economic.replays",
+    "economic.housekeeping", "economic.entities",
 }  # fmt: skip
 
 _CROSSED_LINKS = """

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from aio_pika.abc import AbstractConnection
 from pydantic import SecretStr
 
-from worker.broker.connection import HEARTBEAT_S, Address, close_quietly, open_connection
+from worker.broker.connection import HEARTBEAT_S, Address, close_quietly, open_connection, version_of
 from worker.broker.consumer import WATCH_INTERVAL_S, Consumer
 from worker.broker.dead_queue import drain_dead
 from worker.broker.declare import TopologyState, verify
@@ -113,6 +113,11 @@ class Broker:
         """Look once at what exists, with message and consumer counts; changes nothing. Needs no ``start``."""
         async with self._short_connection("doctor") as connection:
             return await verify(connection, self._topology, self._address)
+
+    async def server_version(self) -> str:
+        """Return RabbitMQ's version, as it says itself when a connection is opened. Needs no ``start``."""
+        async with self._short_connection("version") as connection:
+            return version_of(connection)
 
     async def drain_dead(self, handle: HandleDead, limit: int = 100) -> int:
         """Hand over up to ``limit`` messages of the dead queue; each is acknowledged after ``handle`` returned.

@@ -157,6 +157,13 @@ async def _open_at(node: Node, name: str, heartbeat_s: int) -> AbstractConnectio
         raise BrokerUnavailable(f"RabbitMQ at {node} cannot be reached: {reason_of(exc)}. Is it running?") from exc
 
 
+def version_of(connection: AbstractConnection) -> str:
+    """Return the version that the server told when it was connected to; empty when it told none."""
+    transport = connection.transport
+    told = transport.connection.server_properties.get("version", "") if transport is not None else ""
+    return told.decode("ascii", "replace") if isinstance(told, bytes) else str(told)
+
+
 async def open_channel(connection: AbstractConnection, address: Address, *, confirms: bool = False) -> AbstractChannel:
     """Open a channel; with ``confirms`` one that raises for messages that come back unroutable."""
     with broker_errors("opening a channel", address):

@@ -6,12 +6,16 @@ from dataclasses import asdict, dataclass
 import click
 
 from worker.bootstrap import make_broker, make_client, make_database, make_vault
+from worker.broker.declare import TopologyState
 from worker.cli.output import BAD_ANSWER, print_json, with_settings
 from worker.clock import SystemClock
-from worker.errors import WithProblem, WorkerError
+from worker.economic.client import EconomicClient
+from worker.errors import SchemaMismatch, WithProblem, WorkerError
+from worker.runtime.surroundings import Finding, examine_broker, examine_store
 from worker.settings import Settings
 from worker.store import connections, hooks, migrate
-from worker.store.connections import open_grant
+from worker.store.connections import EconomicConnection, open_grant
+from worker.store.crypto import CannotOpen, Vault
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,10 @@ async def doctor(as_json: bool) -> int:
             checks += await check(settings)
         except WithProblem as exc:
             checks.append(Check(name, False, exc.problem.user_message, exc.problem.remedy))
+        except SchemaMismatch as exc:
+            checks.append(
+                Check(name, False, str(exc), "Nothing was changed. Do so, then type pike-economic doctor again.")
+            )
         except WorkerError as exc:
             checks.append(Check(name, False, str(exc), _REMEDIES[name]))
     ok = all(check.ok for check in checks)
@@ -55,21 +63,26 @@ async def _database(settings: Settings) -> list[Check]:
     database = make_database(settings, max_size=1)
     await database.connect()
     try:
-        async with database.connection("doctor") as connection:
-            version = await connection.fetchval("show server_version")
+        found = await examine_store(database, make_vault(settings), SystemClock())
     finally:
         await database.close()
-    return [Check("database", True, f"Postgres {version}, all migrations applied")]
+    return [Check("database", True, "all migrations applied, every table there"), *map(_check, found)]
+
+
+def _check(finding: Finding) -> Check:
+    return Check(finding.name, finding.level == "well", finding.detail, finding.remedy)
 
 
 async def _broker(settings: Settings) -> list[Check]:
     broker = make_broker(settings, SystemClock())
+    version = _check(await examine_broker(broker))
+    before = await broker.verify()
     await broker.start()  # declares, which compares every argument
     try:
         state = await broker.verify()
     finally:
         await broker.stop(0.0)
-    checks = [Check("broker", state.complete, f"{len(state.queues)} queues as declared", "")]
+    checks = [version, _declared(before, state)]
     for queue in state.queues:
         if queue.name in ("pike-economic.work", "pike-economic.bulk"):
             detail = f"{queue.messages} waiting, {queue.consumers} consumers"
@@ -78,6 +91,21 @@ async def _broker(settings: Settings) -> list[Check]:
                       "" if queue.consumers else "No worker is consuming. Type: pike-economic run")
             )  # fmt: skip
     return checks
+
+
+def _declared(before: TopologyState, now: TopologyState) -> Check:
+    """Say what was missing: on a new broker everything is, later it is somebody's deed."""
+    missing = [*before.missing_exchanges, *(queue.name for queue in before.queues if not queue.exists)]
+    detail = f"{len(now.queues)} queues as declared"
+    if not missing or len(missing) == len(before.queues) + len(before.missing_exchanges):
+        return Check("broker", now.complete, detail + (", all of them just now" if missing else ""))
+    return Check(
+        "broker",
+        False,
+        f"{', '.join(missing)} {'was' if len(missing) == 1 else 'were'} missing and declared again just now",
+        "Find out who deleted it. What lay in it is gone: have Pike's services publish again, with the same ids, what "
+        "has no answer; pike-economic reconcile names what had been taken up.",
+    )
 
 
 async def _economic(settings: Settings) -> list[Check]:
@@ -94,12 +122,22 @@ async def _economic(settings: Settings) -> list[Check]:
                 if not each.active:
                     checks.append(Check(name, each.status == "closed", each.status, _reconnect(each.status)))
                     continue
-                api = client.for_grant(open_grant(vault, each), agreement_number=each.agreement_number)
-                agreement = await api.get_self()
-                checks.append(Check(name, True, f"agreement {agreement.agreement_number}, {agreement.company.name}"))
+                checks.append(await _agreement(name, client, vault, each))
     finally:
         await database.close()
     return checks or [Check("e-conomic", True, "no workspace is connected yet")]
+
+
+async def _agreement(name: str, client: EconomicClient, vault: Vault, each: EconomicConnection) -> Check:
+    """Ask one agreement who it is; the others are asked whatever comes of it."""
+    try:
+        api = client.for_grant(open_grant(vault, each), agreement_number=each.agreement_number)
+        agreement = await api.get_self()
+    except WithProblem as exc:
+        return Check(name, False, exc.problem.user_message, exc.problem.remedy)
+    except CannotOpen as exc:
+        return Check(name, False, str(exc), "See the encryption keys above; or connect the workspace again.")
+    return Check(name, True, f"agreement {agreement.agreement_number}, {agreement.company.name}")
 
 
 async def _freshness(settings: Settings) -> list[Check]:

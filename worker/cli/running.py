@@ -8,6 +8,7 @@ import click
 
 from worker.bootstrap import make_front, worker
 from worker.cli.output import print_json, with_settings
+from worker.loop import calm_collector
 from worker.ops.app import serving
 from worker.store import migrate as migrations
 
@@ -26,6 +27,7 @@ async def run(processes: int = 1) -> int:
     try:
         async with worker(settings) as made:
             _when_asked_to_stop(made.stop)
+            calm_collector()
             async with serving(made, settings.http_host, settings.http_port, make_front(settings, made)):
                 await made.run()
     except asyncio.CancelledError:

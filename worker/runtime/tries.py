@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def trying(event: Envelope[Any], delivery: Delivery) -> "AbstractContextManager[Span | None]":
     """Make the span of a delivery; OpenTelemetry's conventions for messaging name it."""
+    if not tracing.is_on():
+        return tracing.OFF
     return tracing.span(
         f"process {event.type}",
         "consumer",

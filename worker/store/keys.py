@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from worker.store.crypto import ATTEMPT, GRANT, HOOK, Sealed, Vault
+from worker.store.crypto import ATTEMPT, GRANT, HOOK, CannotOpen, Sealed, Vault
 from worker.store.pool import Connection
 
 
@@ -63,3 +63,29 @@ async def reseal(connection: Connection, vault: Vault, name: str, row_id: UUID) 
         sealed.key_id,
     )
     return True
+
+
+async def opened(connection: Connection, vault: Vault) -> dict[str, tuple[int, str | None]]:
+    """Return key id → how much is sealed with it, and why none of it opens (``None``: it does).
+
+    One that opens proves the key; a single row that was altered is no reason to stop everybody.
+    """
+    found: dict[str, tuple[int, str | None]] = {}
+    for name, place in _PLACES.items():
+        for row in await connection.fetch(
+            f"select {place.row} as id, {place.sealed} as data, {place.key} as key_id from {place.table} "  # noqa: S608
+            f"where {place.sealed} is not null"
+        ):
+            count, why = found.get(row["key_id"], (0, ""))
+            if why is not None:
+                why = _why_not(vault, Sealed(row["key_id"], row["data"]), row["id"], name)
+            found[row["key_id"]] = (count + 1, why)
+    return found
+
+
+def _why_not(vault: Vault, sealed: Sealed, row_id: UUID, place: str) -> str | None:
+    try:
+        vault.open(sealed, row_id, place)
+    except CannotOpen as exc:
+        return str(exc)
+    return None

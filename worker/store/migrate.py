@@ -17,14 +17,29 @@ import asyncpg
 from worker.errors import SchemaMismatch, StoreUnavailable
 from worker.store.pool import translated, where
 
+_MADE = re.compile(r"^create (?:or replace )?(?:table|view)(?: if not exists)? ([a-z_]+\.[a-z_]+)", re.MULTILINE)
+_GONE = re.compile(r"^drop (?:table|view)(?: if exists)? ([a-z_]+\.[a-z_]+)", re.MULTILINE)
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 _LOCK = 0x50494B45  # "PIKE"; one migrating process at a time, the others wait
+
+_SESSION = {
+    "application_name": "pike-economic migrate",
+    "pike_economic.writer": "worker",
+    "client_connection_check_interval": "2s",  # a migrate that is killed leaves no statement of its own running on
+}
 
 _LOCK_WAIT = "300ms"
 """Who waits for a table makes everybody wait behind it. Shorter than Postgres' deadlock_timeout, so that no worker loses."""
 _TRIES = 100
 _PAUSE_S = 0.5
 _TURN_WAIT = "60s"
+
+_ABSENT = "select name from unnest($1::text[]) as name where to_regclass(name) is null order by name"
+
+_AT_WORK = """
+select exists (select 1 from pg_locks where locktype = 'advisory' and granted and objid = $1::int8::oid and classid = 0
+               and database = (select oid from pg_database where datname = current_database()))
+"""
 
 _OLDEST_TRANSACTION = """
 select format('process %s (%s), open since %s', pid, coalesce(nullif(application_name, ''), 'unnamed'),
@@ -107,21 +122,45 @@ async def migrate(dsn: str) -> list[str]:
         await connection.close(timeout=5)
 
 
+def relations(applied: list[Migration]) -> list[str]:
+    """Return the tables and views that these migrations leave behind."""
+    found: set[str] = set()
+    for migration in applied:
+        found |= set(_MADE.findall(migration.sql))
+        found -= set(_GONE.findall(migration.sql))
+    return sorted(found)
+
+
 async def check(dsn: str) -> list[str]:
-    """Return the names of migrations that are still missing; raise ``SchemaMismatch`` when the history differs."""
+    """Return the names of migrations that are still missing.
+
+    Raises ``SchemaMismatch`` when the history differs, or when tables are not there that it says were made.
+    """
     connection = await _connect(dsn)
     try:
         async with translated("migration check"):
             exists = await connection.fetchval("select to_regclass('public.pike_economic_migrations') is not null")
             applied = await _applied(connection) if exists else {}
-            return [migration.name for migration in pending(load(), applied)]
+            todo = pending(load(), applied)
+            gone = await connection.fetch(_ABSENT, relations([each for each in load() if each not in todo]))
+            if gone:
+                raise SchemaMismatch(
+                    f"the database says that migration {max(applied)} was applied, but {', '.join(r['name'] for r in gone)} "
+                    "is not there: a restore that was broken off, or the wrong database. Restore the dump again, whole"
+                )
+            if todo and await connection.fetchval(_AT_WORK, _LOCK):
+                raise SchemaMismatch(
+                    f"pike-economic migrate is at work on this database ({len(todo)} to go, from {todo[0].name} on): "
+                    "start when it has ended"
+                )
+            return [migration.name for migration in todo]
     finally:
         await connection.close(timeout=5)
 
 
 async def _connect(dsn: str) -> Any:
     try:
-        return await asyncpg.connect(dsn, timeout=20, server_settings={"pike_economic.writer": "worker"})
+        return await asyncpg.connect(dsn, timeout=20, server_settings=_SESSION)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as exc:
         raise StoreUnavailable(f"cannot reach Postgres at {where(dsn)}: {exc}") from exc
 

@@ -30,6 +30,17 @@ class Policy:
     condition: str
 
 
+# What an import of changes counts from, what may be undone, and what is pruned before its import.
+_NOBODY_NEEDS_IT = """
+(r.state <> 'completed' or r.dry_run or exists (
+    select 1 from economic.imports n
+    where n.workspace_id = r.workspace_id and n.agreement_number = r.agreement_number
+      and n.state = 'completed' and not n.dry_run and n.entities @> r.entities and n.started_at > r.started_at))
+and not exists (select 1 from pike.products p
+                where p.workspace_id = r.workspace_id and p.deactivated_by_import = r.id and not p.active)
+and not exists (select 1 from economic.import_preview p where p.import_id = r.id)
+and not exists (select 1 from economic.import_rejects p where p.import_id = r.id)"""
+
 POLICIES = (
     # An event with an open letter may be replayed, one that a campaign has sent is watched.
     Policy(
@@ -75,23 +86,24 @@ POLICIES = (
         "economic.import_rejects",
         "exists (select 1 from economic.imports i where i.id = r.import_id and i.finished_at < $3)",
     ),
-    # Kept: what a replay of its event would start again, what an import of changes counts from, what may be undone.
+    # An event that is remembered may start its import again. The schedule makes a hundred a day of each connection:
+    # those go with their details, unless a letter waits for somebody's decision.
     Policy(
         "imports",
         "economic.imports",
-        """r.state <> 'running' and r.finished_at < $3
-           and not exists (select 1 from economic.inbox i where i.source = r.event_source and i.event_id = r.event_id)
-           and (r.state <> 'completed' or r.dry_run or exists (
-                select 1 from economic.imports n
-                where n.workspace_id = r.workspace_id and n.agreement_number = r.agreement_number
-                  and n.state = 'completed' and not n.dry_run and n.entities @> r.entities and n.started_at > r.started_at))
-           and not exists (select 1 from pike.products p
-                           where p.workspace_id = r.workspace_id and p.deactivated_by_import = r.id and not p.active)
-           and not exists (select 1 from economic.import_preview p where p.import_id = r.id)
-           and not exists (select 1 from economic.import_rejects p where p.import_id = r.id)""",
+        f"""r.state <> 'running' and r.finished_at < $3 and {_NOBODY_NEEDS_IT}
+           and not exists (select 1 from economic.inbox i where i.source = r.event_source and i.event_id = r.event_id)""",  # noqa: S608
+    ),
+    Policy(
+        "details",
+        "economic.imports",
+        f"""r.scheduled and r.state <> 'running' and r.finished_at < $3 and {_NOBODY_NEEDS_IT}
+           and not exists (select 1 from economic.dead_letters d
+                           where d.source = r.event_source and d.event_id = r.event_id and d.state = 'open')""",  # noqa: S608
     ),
     Policy("acts", "economic.operator_audit", "r.at < $3"),
     Policy("acts", "economic.access_audit", "r.at < $3"),
+    Policy("acts", "economic.operator_requests", "r.at < $3"),
 )
 
 _PAGES = "select pg_relation_size($1::regclass) / current_setting('block_size')::int"

@@ -29,7 +29,8 @@ TRY_HEADER = "pike-economic-try"
 Kind = Literal["consumer", "producer", "client", "internal"]
 
 _tracer: "Tracer | None" = None
-_OFF: AbstractContextManager[None] = nullcontext()
+OFF: AbstractContextManager[None] = nullcontext()
+"""The span that is not made."""
 
 
 def context_of(traceparent: str | None, source: str, event_id: str) -> str:
@@ -44,6 +45,11 @@ def switch_on(provider: "TracerProvider") -> None:
     """Make spans from now on."""
     global _tracer  # noqa: PLW0603  # one switch per process, like the logger's
     _tracer = provider.get_tracer("pike-economic")
+
+
+def is_on() -> bool:
+    """Whether spans are made."""
+    return _tracer is not None
 
 
 def switch_off() -> None:
@@ -61,7 +67,7 @@ def span(
     attributes: Mapping[str, Any] | None = None,
 ) -> "AbstractContextManager[Span | None]":
     """Make a span for the block, under ``parent`` (a traceparent) or the one around it; ``None`` while off."""
-    return _OFF if _tracer is None else _spanning(_tracer, name, kind, parent, link, attributes)
+    return OFF if _tracer is None else _spanning(_tracer, name, kind, parent, link, attributes)
 
 
 def begin(name: str, kind: Kind, parent: str | None, attributes: Mapping[str, Any]) -> "Span | None":

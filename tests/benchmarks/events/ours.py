@@ -15,7 +15,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from events.envelope import Envelope
 from events.refresh import RefreshCompleted, RefreshRequested
 from worker.bootstrap import worker
-from worker.loop import run
+from worker.loop import calm_collector, run
 from worker.mapping import customer as mapping
 from worker.ops.app import serving
 from worker.run import Handler, Run
@@ -86,6 +86,7 @@ async def main() -> None:
         table = dict(made.dispatcher.handlers)
         table[RefreshRequested.TYPE] = Handler(refresh_customer, 120.0)
         made.dispatcher.handlers = table
+        calm_collector()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, made.stop)
         await made.run()
 

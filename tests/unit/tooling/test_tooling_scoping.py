@@ -36,6 +36,9 @@ _BY_IDENTITY = {
     "story": "found by the letter's own id",
     "schedules": "the schedule of one connection, by its id; whoever comes first takes one that is due",
     "retention": "what is old goes, whoever it was of",
+    "import_history": "an import's own id, taken from its row, which was found by workspace",
+    "overflow": "rows of its own, by row id, whatever workspace they are of",
+    "letter_lists": "an operator's list, of all workspaces on purpose; it can be narrowed to one",
     "figures": "counts and ages over everything, for metrics; no workspace is named in them",
     "overview": "counts and ages over everything, for operators",
     "operations": "counts and ages over everything, for operators",
@@ -44,6 +47,12 @@ _BY_IDENTITY = {
 
 _READ_MODEL = {
     ("customers", "_LOCAL"): "the condition on the workspace is added where it is used",
+    ("lists", "invoices"): "the condition on the workspace is the first of those that are put in",
+    (
+        "record_pages",
+        "find",
+    ): "a record found by workspace; its customer is of the same workspace (pike.refuse_foreign_identity)",
+    ("reports", "top_customers"): "a function reads the workspace's invoices; customers are those of these invoices",
     ("invoices", "_lines"): "lines of invoices that the same commit wrote for this workspace",
     ("invoices", "_free_line_ids"): "lines of invoices that the same commit wrote for this workspace",
 }
@@ -89,7 +98,7 @@ def _text(node: ast.expr) -> str:
 
 
 def unscoped() -> list[Statement]:
-    return [each for path in sorted(STORE.glob("*.py")) for each in statements(path.stem, path.read_text())]
+    return [each for path in sorted(STORE.rglob("*.py")) for each in statements(path.stem, path.read_text())]
 
 
 def test_every_statement_on_the_read_model_names_the_workspace() -> None:
