@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from pydantic import BaseModel
 
 from schemas.base import Strict
+from schemas.customer import EconomicCustomerRow, PikeCustomer
 from schemas.kinds import LIST_OF, LISTED, Entity, ListedEntity
 from schemas.product import EconomicProduct, PikeProduct
 from worker.economic import listing
@@ -80,11 +81,13 @@ async def _products(records: Sequence[EconomicProduct], facts: Facts) -> list[Pi
 
 
 PRODUCTS: Final = EntityType(listing.PRODUCTS, tables.PRODUCTS, _products, retires_own=True)
+CUSTOMERS: Final[EntityType[EconomicCustomerRow, PikeCustomer]] = EntityType(listing.CUSTOMERS, tables.CUSTOMERS)
+"""Their steps are in ``handlers.importing.customers``."""
 
 ENTITIES: Final[Mapping[ListedEntity, EntityType[Any, Any]]] = MappingProxyType(
     {
         "products": PRODUCTS,
-        "customers": EntityType(listing.CUSTOMERS, tables.CUSTOMERS),  # handlers.importing.customers
+        "customers": CUSTOMERS,
     }
 )
 """Kind → its entry, in the order in which they are imported: what others point at comes first."""

@@ -80,7 +80,8 @@ def commands() -> str:
         context = click.Context(command, info_name=path)
         pieces = " ".join(command.collect_usage_pieces(context))
         parts += [f"## `{path}`\n", f"```\n{path} {pieces}\n```\n", f"{_plain(cleandoc(command.help or ''))}\n"]
-        rows = [record for each in command.get_params(context) if (record := each.get_help_record(context))]
+        told = [each.get_help_record(context) for each in command.get_params(context)]
+        rows = [record for record in told if record and record[0] != "--help"]
         if rows:
             parts.append("| option | meaning |\n|---|---|")
             parts += [f"| `{_cell(option)}` | {_cell(text)} |" for option, text in rows]

@@ -10,6 +10,7 @@ from tests.benchmarks.freshness import run as freshness
 from tests.benchmarks.imports import run as imports
 from tests.benchmarks.memory import run as memory
 from tests.benchmarks.metrics import run as metrics
+from tests.benchmarks.results_file import whole
 from tests.benchmarks.scale import run as scale
 
 SECTIONS: Mapping[str, Callable[[list[str]], None]] = {
@@ -32,6 +33,8 @@ def main() -> int:
         return 2
     for section in [name] if name else SECTIONS:
         SECTIONS[section](options)
+    if not name:
+        print("\n".join(whole(SECTIONS)))
     return 0
 
 

@@ -15,6 +15,7 @@ from schemas.problem import Cause
 from worker.clock import SystemClock
 from worker.economic.client import EconomicClient
 from worker.economic.endpoints import EconomicApi
+from worker.economic.listing import PRODUCTS
 from worker.errors import GrantRevoked, OutcomeUnknown, RateLimited, Refused, Unavailable
 from worker.sandbox import Agreement, Sandbox, SeedSize
 
@@ -193,7 +194,7 @@ async def test_a_product_with_every_awkward_character_is_found_by_its_number(
     headers = {"X-AppSecretToken": sandbox.app_secret_token, "X-AgreementGrantToken": sandbox.agreements[0].grant_token}
     url = f"{sandbox.legacy_url}/products"
     await _post(url, made, headers)
-    assert (await api.get_product(number)).product_number == number
+    assert (await api.get_record(PRODUCTS, number)).product_number == number
     assert await api.find_product(number + "x") is None
 
 

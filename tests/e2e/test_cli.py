@@ -199,7 +199,8 @@ async def test_a_worker_that_is_asked_to_stop_under_load_ends_soon_and_nothing_i
         sandbox.faults.latency_s = 0.02
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "worker", "run",
-            env={"PATH": os.environ["PATH"], **env, PREFIX + "LOG_LEVEL": "INFO"}, stderr=asyncio.subprocess.PIPE,
+            env={"PATH": os.environ["PATH"], **env, PREFIX + "LOG_LEVEL": "INFO", PREFIX + "PREFETCH_WORK": "20"},
+            stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
             assert process.stderr is not None

@@ -445,3 +445,8 @@ def note_access(_tx: Transaction, *_values: Any) -> list[Row]:
 @statement("with gone as (delete from economic.connect_attempts")
 def forget_attempts(_tx: Transaction) -> list[Row]:
     return []
+
+
+@statement("insert into economic.hook_receivers")
+def ensure_receiver(_tx: Transaction, *_values: Any) -> list[Row]:
+    return []  # nobody calls a simulated worker by webhook

@@ -12,6 +12,7 @@ from worker.entities import ENTITIES, PRODUCTS
 from worker.handlers.importing.order import ENTITY_OF, ORDER, STAGES, STAGES_OF_CHANGES
 from worker.handlers.importing.stages import STAGE_STEPS
 from worker.store.tables import CUSTOMERS, Table
+from worker.web.console import imports
 
 
 def test_names_of_one_and_of_all_go_together() -> None:
@@ -24,6 +25,7 @@ def test_names_of_one_and_of_all_go_together() -> None:
 def test_every_stage_has_a_step_an_entity_and_a_place() -> None:
     stages = {stage for table in (STAGES, STAGES_OF_CHANGES) for names in table.values() for stage in names}
     assert stages == set(STAGE_STEPS) == set(ENTITY_OF) == set(ORDER)
+    assert stages <= set(imports.STAGES), "the page of an import has no word for a stage"
     assert ORDER.index("customers") < ORDER.index("drafts") < ORDER.index("booked") < ORDER.index("late_products")
 
 

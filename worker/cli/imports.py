@@ -167,10 +167,6 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _candidate(candidate: matches.Candidate | None) -> list[object]:
-    return [candidate.id, candidate.name, candidate.vat_number] if candidate else ["(none is left)", None, None]
-
-
 def _match_json(match: matches.Match) -> dict[str, object]:
     return {
         "external_number": match.external_number,

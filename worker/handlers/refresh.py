@@ -10,7 +10,7 @@ from schemas.invoice import EconomicBooked, EconomicDraft, PikeInvoice
 from schemas.kinds import LIST_OF, Entity
 from schemas.problem import Cause, Problem
 from worker import failpoints
-from worker.entities import ENTITIES, PRODUCTS, EntityType
+from worker.entities import CUSTOMERS, ENTITIES, PRODUCTS, EntityType
 from worker.errors import Refused, refused
 from worker.handlers.importing import customers as customer_sweep
 from worker.handlers.importing.reading import announce
@@ -95,7 +95,7 @@ class Refresh:
                 announce(work, "customer", [record.id for record in brought if record.touched])
             elif row.customer_number and row.recipient:
                 await customers.ensure_from_recipients(*scope, {row.customer_number: row.recipient}, as_of)
-            have = await products.known_numbers(*scope, sorted(numbers))
+            have = await records.known_numbers(scope[0], PRODUCTS.table, *scope[1:], sorted(numbers))
             new = [product for product in catalogue if product.external_number not in have]
             await records.upsert(scope[0], PRODUCTS.table, *scope[1:], new, as_of)
             gone = numbers - have - {product.external_number for product in new}
@@ -186,8 +186,8 @@ async def _customer_of(run: Run, row: PikeInvoice) -> customer_sweep.Prepared | 
     if row.customer_number is None:
         return None
     async with run.read() as connection:
-        known = await customers.known_numbers(
-            connection, run.workspace_id, run.need_connection().agreement_number, [row.customer_number]
+        known = await records.known_numbers(
+            connection, CUSTOMERS.table, run.workspace_id, run.need_connection().agreement_number, [row.customer_number]
         )
     if known:
         return customer_sweep.Prepared([])

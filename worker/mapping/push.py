@@ -10,7 +10,8 @@ from decimal import Decimal
 from uuid import UUID
 
 from schemas.customer import EconomicCustomer
-from schemas.invoice import DraftLineOut, DraftOut, RequestedInvoice, RequestedLine
+from schemas.draft_out import DraftLineOut, DraftOut
+from schemas.invoice import RequestedInvoice, RequestedLine
 from schemas.problem import Cause
 from worker.mapping import money, texts
 from worker.mapping.checks import Findings

@@ -54,11 +54,6 @@ class TaxRules:
         account = self._account(product_number, zone)
         return account.account_number if account else None
 
-    def finance_account_of_group(self, group: int | None, zone: int = DOMESTIC) -> int | None:
-        """Return the sales account of a product group in that VAT zone."""
-        account = self.accounts.get((group, zone)) if group is not None else None
-        return account.account_number if account else None
-
     def tax_rate_for(self, product_number: str | None, zone: int | None) -> PikeTaxRate | None:
         """Return the rate of a draft line; 0 % without a VAT code, ``None`` when product or zone is not known."""
         if product_number is None or zone is None or product_number not in self.groups:

@@ -7,7 +7,7 @@ from events.records import RecordsChanged
 from worker.broker.topology import EVENTS_EXCHANGE
 from worker.clock import Clock
 from worker.run import SOURCE, message_of
-from worker.store import outbox, records
+from worker.store import outbox, records, vanished
 from worker.store.imports import ImportRow
 from worker.store.pool import Database
 
@@ -15,7 +15,7 @@ from worker.store.pool import Database
 async def undo_deactivations(database: Database, clock: Clock, row: ImportRow, operator: str) -> list[UUID]:
     """Activate Pike's own products that an import deactivated and nobody has touched since; return their ids."""
     async with database.transaction("undo an import") as connection:
-        ids = await records.reactivate_products(connection, row.workspace_id, row.id)
+        ids = await vanished.reactivate_products(connection, row.workspace_id, row.id)
         await records.audit_active(connection, row.workspace_id, "product", f"operator:{operator}", ids, active=True)
         messages = [
             message_of(

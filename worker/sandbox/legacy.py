@@ -14,7 +14,7 @@ from worker.sandbox.legacy_reads import read_routes
 from worker.sandbox.links import Links, ref, zone_doc
 from worker.sandbox.lookups import ProductGroup
 from worker.sandbox.register import Register
-from worker.sandbox.rendering import account_doc, group_doc, product_doc, self_doc
+from worker.sandbox.rendering import account_doc, product_doc, self_doc
 
 _ROOTS = (
     "accounts",
@@ -87,10 +87,6 @@ def _sales_accounts(call: Call) -> Answer:
         }
 
     return list_answer(call, Listing(rows, lambda: list(rows.rows), lambda zone: zone, {}, render))
-
-
-def _group_single(call: Call) -> Answer:
-    return Answer(200, dumps(group_doc(_group(call), links_of(call))))
 
 
 def _group_products(call: Call) -> Answer:

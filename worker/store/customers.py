@@ -1,6 +1,6 @@
 """Reading and linking Pike's customers: what matching, pushing and invoices need beside the upsert."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -31,18 +31,6 @@ async def find(connection: Connection, workspace_id: str, agreement: int, custom
         agreement,
     )
     return LocalCustomer(**row) if row else None
-
-
-async def known_numbers(connection: Connection, workspace_id: str, agreement: int, numbers: Sequence[str]) -> set[str]:
-    """Return those of the numbers that a linked customer already has."""
-    rows = await connection.fetch(
-        """select external_number from pike.customers
-           where workspace_id = $1 and agreement_number = $2 and external_number = any($3::text[])""",
-        workspace_id,
-        agreement,
-        list(numbers),
-    )
-    return {row["external_number"] for row in rows}
 
 
 async def link(connection: Connection, workspace_id: str, agreement: int, links: Mapping[UUID, str]) -> list[UUID]:

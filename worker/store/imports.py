@@ -156,15 +156,6 @@ async def set_mark(connection: Connection, workspace_id: str, agreement: int, na
     )
 
 
-async def find_running(connection: Connection, workspace_id: str) -> ImportRow | None:
-    """Return the workspace's running import."""
-    row = await connection.fetchrow(
-        f"select {_COLUMNS} from economic.imports where workspace_id = $1 and state = 'running'",  # noqa: S608
-        workspace_id,
-    )
-    return _read(row) if row else None
-
-
 async def advance(
     connection: Connection, import_id: UUID, cursor: Mapping[str, Any], counts: Mapping[str, Any]
 ) -> bool:

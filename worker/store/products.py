@@ -35,18 +35,6 @@ async def find_many(
     return {row["id"]: LinkedProduct(**row) for row in rows}
 
 
-async def known_numbers(connection: Connection, workspace_id: str, agreement: int, numbers: Sequence[str]) -> set[str]:
-    """Return those of the numbers that a linked product already has."""
-    rows = await connection.fetch(
-        """select external_number from pike.products
-           where workspace_id = $1 and agreement_number = $2 and external_number = any($3::text[])""",
-        workspace_id,
-        agreement,
-        list(numbers),
-    )
-    return {row["external_number"] for row in rows}
-
-
 async def ensure_numbers(
     connection: Connection, workspace_id: str, agreement: int, named: Mapping[str, str], as_of: datetime
 ) -> list[UUID]:

@@ -13,8 +13,6 @@ from contextlib import asynccontextmanager
 import aio_pika
 from aiormq.abc import DeliveredMessage
 
-from worker.loop import end_tasks
-
 EVERY_S = 0.02
 
 
@@ -55,8 +53,10 @@ async def counted(url: str) -> AsyncIterator[Count]:
         queue = await channel.declare_queue(exclusive=True, auto_delete=True)
         await queue.bind("pike.events", "economic.refresh.completed")
 
+        enough = asyncio.Event()
+
         async def empty() -> None:
-            while True:
+            while not enough.is_set():
                 purged = await queue.purge()
                 await count.add(purged.message_count or 0)
                 await asyncio.sleep(EVERY_S)
@@ -65,7 +65,8 @@ async def counted(url: str) -> AsyncIterator[Count]:
         try:
             yield count
         finally:
-            await end_tasks(emptying)
+            enough.set()
+            await emptying
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from schemas.customer import LocalCustomer
 from schemas.invoice import InvoiceStatus, PikeInvoice, PikeInvoiceLine, RequestedInvoice
 from tests.integration.simulation.conftest import Stage
-from worker.store import connections, customers, dead_letters, effects, guarded, inbox, invoices, outbox
+from worker.store import connections, customers, dead_letters, effects, guarded, inbox, invoices, outbox, own_invoices
 from worker.store.connections import Refusal
 from worker.store.crypto import Vault
 from worker.store.inbox import Claim, ClaimResult, FenceLost, Received, Standing
@@ -335,12 +335,12 @@ REQUEST = RequestedInvoice.model_validate({
 async def keep(stage: Stage) -> None:
     async with stage.database.transaction("test") as connection:
         await customers.insert_local(connection, WS, LocalCustomer(id=CUSTOMER, name="K"))
-        await invoices.save_request(connection, WS, REQUEST)
+        await own_invoices.save_request(connection, WS, REQUEST)
 
 
 async def status(stage: Stage) -> tuple[str, bool, str | None] | None:
     async with stage.database.connection("test") as connection:
-        found = await invoices.find(connection, WS, INVOICE)
+        found = await own_invoices.find(connection, WS, INVOICE)
     return (found.status, found.locked, found.external_number) if found else None
 
 
@@ -380,7 +380,7 @@ async def test_a_status_is_shown_only_while_the_invoice_is_editable(stage: Stage
 
     async def show(value: str) -> None:
         async with stage.database.connection("test") as connection:
-            await invoices.set_status(connection, WS, INVOICE, value, {"cause": "x"})
+            await own_invoices.set_status(connection, WS, INVOICE, value, {"cause": "x"})
 
     await show("outcome_unknown")
     assert await status(stage) == ("outcome_unknown", False, None)

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 from store_kit import AGREEMENT, NOON, WS, customer, invoice, product
 
-from worker.store import customers, effects, invoices, ownership, records
+from worker.store import customers, effects, invoices, own_invoices, ownership, records
 from worker.store.pool import Database
 from worker.store.tables import CUSTOMERS, PRODUCTS
 
@@ -166,9 +166,9 @@ async def test_an_id_belongs_to_the_workspace_that_used_it_first_even_without_a_
 async def test_only_its_own_workspace_holds_an_invoice(database: Database) -> None:
     async with database.transaction("test") as connection:
         mine = await connection.fetchval("select id from pike.invoices where workspace_id = 'ws' limit 1")
-        assert await invoices.hold(connection, WS, mine)
-        assert not await invoices.hold(connection, OTHER, mine)
-        assert not await invoices.hold(connection, WS, uuid4())
+        assert await own_invoices.hold(connection, WS, mine)
+        assert not await own_invoices.hold(connection, OTHER, mine)
+        assert not await own_invoices.hold(connection, WS, uuid4())
 
 
 async def test_links_reach_no_customer_of_another_workspace(database: Database) -> None:

@@ -12,6 +12,7 @@ from economic_stub import Seen, Step, Stub, answer, page
 
 from schemas.problem import Cause
 from worker.economic.endpoints import EconomicApi
+from worker.economic.listing import PRODUCTS
 from worker.errors import OutcomeUnknown, Refused, Unavailable
 
 EXAMPLES = Path(__file__).parents[2] / "data" / "economic" / "examples"
@@ -385,14 +386,14 @@ async def test_a_look_up_that_is_not_whole_never_means_that_nothing_is_there(
 
 async def test_product_numbers_are_encoded_the_vendors_way(stub: Stub, api: EconomicApi) -> None:
     stub.script = [answer({"productNumber": "A/B_æ 5%"})]
-    assert (await api.get_product("A/B_æ 5%")).product_number == "A/B_æ 5%"
+    assert (await api.get_record(PRODUCTS, "A/B_æ 5%")).product_number == "A/B_æ 5%"
     assert stub.seen[0].target == "/legacy/products/A_6_B_8_%C3%A6_9_5_3_"
 
 
 async def test_a_product_without_a_number_is_not_the_list_of_products(stub: Stub, api: EconomicApi) -> None:
     assert await api.find_product("") is None
     with pytest.raises(Refused) as caught:
-        await api.get_product("")
+        await api.get_record(PRODUCTS, "")
     assert caught.value.problem.cause is Cause.NOT_FOUND
     assert stub.seen == []
 

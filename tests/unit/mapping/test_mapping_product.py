@@ -59,10 +59,6 @@ def test_finance_account_follows_from_group_and_zone(number: str | None, zone: i
     assert RULES.finance_account_for(number, zone) == account
 
 
-def test_finance_account_of_a_group_is_the_domestic_one() -> None:
-    assert (RULES.finance_account_of_group(2), RULES.finance_account_of_group(None)) == (1110, None)
-
-
 @pytest.mark.requirement("R27")
 @pytest.mark.parametrize(
     ("number", "zone", "name", "code"),

@@ -31,10 +31,6 @@ class ProductCalls(RecordCalls):
             PRODUCTS, changed_since=changed_since, start_page=start_page, page_size=page_size, enough=enough
         )
 
-    async def get_product(self, number: str) -> EconomicProduct:
-        """One product. Raises ``Refused`` (not found)."""
-        return await self.get_record(PRODUCTS, number)
-
     async def find_product(self, number: str) -> EconomicProduct | None:
         """One product, or ``None``."""
         return await self.find_record(PRODUCTS, number)

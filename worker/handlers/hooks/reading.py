@@ -10,20 +10,20 @@ from typing import Any
 
 from events.envelope import Envelope
 from events.own import HintsRead
+from schemas.kinds import LIST_OF
 from schemas.problem import Problem
 from worker import failpoints
+from worker.entities import ENTITIES
 from worker.handlers.hooks.records import Reread, read_customers, read_invoices, read_products
 from worker.handlers.importing.reading import Reading
 from worker.handlers.registers import Registers
 from worker.run import Run, Work
-from worker.store import booked, customers, hints, imports, products
+from worker.store import booked, hints, imports, records
 from worker.store.commits import OwnTransaction
 from worker.store.hints import Kind, Pending
 
 BATCH = 200
 """Records of a kind that one delivery reads; others go in between."""
-
-_IMPORTED_AS: Mapping[Kind, str] = {"product": "products", "customer": "customers", "invoice": "invoices"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +92,22 @@ async def _batch(run: Run) -> Batch:
         pending = await hints.pending(borrowed, connection.id, BATCH)
         imported = await imports.since_last(borrowed, *scope)
         batch = Batch(pending, as_of)
-        for kind, name in _IMPORTED_AS.items():
+        for kind in _READERS:
             mine = [each for each in pending if each.hint.entity == kind]
-            if mine and name not in imported:
+            if mine and LIST_OF[kind] not in imported:
                 known = await _known(borrowed, kind, scope, mine)
                 mine = [each for each in mine if known & {each.hint.external_number, each.hint.renamed_from or ""}]
             batch.wanted[kind] = mine
     return batch
 
 
-async def _known(connection: Any, kind: str, scope: tuple[str, int], mine: Sequence[Pending]) -> set[str]:
+async def _known(connection: Any, kind: Kind, scope: tuple[str, int], mine: Sequence[Pending]) -> set[str]:
     numbers = [each.hint.external_number for each in mine]
     numbers += [each.hint.renamed_from for each in mine if each.hint.renamed_from]
-    if kind == "invoice":
+    name = LIST_OF[kind]
+    if name == "invoices":
         return {str(n) for n in await booked.known(connection, *scope, [int(number) for number in numbers])}
-    find = products.known_numbers if kind == "product" else customers.known_numbers
-    return await find(connection, *scope, numbers)
+    return await records.known_numbers(connection, ENTITIES[name].table, *scope, numbers)
 
 
 async def _go_on(work: Work, run: Run, read: Sequence[Pending]) -> None:

@@ -9,7 +9,7 @@ from worker.handlers.importing import customers as matched
 from worker.handlers.importing.reading import Reading
 from worker.handlers.importing.stages.booked import map_booked
 from worker.run import Work
-from worker.store import records
+from worker.store import records, vanished
 from worker.store.hints import Pending
 from worker.store.tables import CUSTOMERS, Table
 
@@ -82,5 +82,5 @@ async def _renumber(reading: Reading, work: Work, table: Table, hinted: Sequence
 
 
 async def _mark_gone(reading: Reading, work: Work, table: Table, gone: Sequence[str], as_of: datetime) -> None:
-    marked = await records.mark_vanished(work.connection, table, *reading.scope, as_of, gone)
+    marked = await vanished.mark_vanished(work.connection, table, *reading.scope, as_of, gone)
     reading.recorded.deactivated += [(table.entity, record_id, number) for record_id, number in marked]

@@ -14,7 +14,7 @@ from worker.handlers.importing.report import make_report
 from worker.handlers.importing.sweep import Sweep, incomplete
 from worker.handlers.importing.vanished import Swept, find_gone
 from worker.run import Work
-from worker.store import imports, invoices, previews, records
+from worker.store import imports, previews, vanished
 from worker.telemetry.metrics import IMPORT_ROWS, SYNC_ROUNDS
 
 MAX_EXAMPLES = 100
@@ -151,19 +151,17 @@ async def _deactivate(sweep: Sweep, work: Work, gone: Mapping[Swept, Sequence[st
     for name, entity in ENTITIES.items():
         if name in gone:
             since = progress.since_when(name)
-            _count(sweep, entity.kind, await records.mark_vanished(connection, entity.table, *scope, since, gone[name]))
+            marked = await vanished.mark_vanished(connection, entity.table, *scope, since, gone[name])
+            _count(sweep, entity.kind, marked)
     if "drafts" in gone:
         problem = DRAFT_GONE.model_dump(mode="json")
         since = progress.since_when("drafts")
-        found = await invoices.mark_vanished_drafts(connection, *scope, since, gone["drafts"], problem)
+        found = await vanished.mark_vanished_drafts(connection, *scope, since, gone["drafts"], problem)
         _count(sweep, "invoice", found)
     for name, entity in ENTITIES.items():
         if entity.retires_own and name in gone and not progress.row.scheduled:
-            _count(
-                sweep,
-                entity.kind,
-                await records.deactivate_unlinked(connection, entity.table, *scope, progress.row.id),
-            )
+            retired = await vanished.deactivate_unlinked(connection, entity.table, *scope, progress.row.id)
+            _count(sweep, entity.kind, retired)
 
 
 def _count(sweep: Sweep, entity: Entity, deactivated: Sequence[tuple[UUID, str | None]]) -> None:

@@ -151,8 +151,8 @@ async def _map(api: EconomicApi, page: Sequence[EconomicCustomerRow]) -> list[Pi
 
 async def _linked(run: Run, numbers: Sequence[str]) -> set[str]:
     async with run.read() as connection:
-        return await customers.known_numbers(
-            connection, run.workspace_id, run.need_connection().agreement_number, numbers
+        return await records.known_numbers(
+            connection, CUSTOMERS, run.workspace_id, run.need_connection().agreement_number, numbers
         )
 
 

@@ -9,7 +9,7 @@ from worker.economic.endpoints import EconomicApi
 from worker.entities import ENTITIES
 from worker.errors import Refused
 from worker.handlers.importing.sweep import Sweep
-from worker.store import imports, records
+from worker.store import imports, vanished
 
 Swept = ListedEntity | Literal["drafts"]
 """A list of which an import can tell what is no longer on it. Booked invoices never go away."""
@@ -29,7 +29,7 @@ async def find_gone(sweep: Sweep, kind: Swept) -> list[str]:
     progress = sweep.progress
     async with sweep.run.read() as connection:
         scope = (sweep.workspace_id, sweep.agreement)
-        missing = await records.unmet(connection, kind, scope, progress.since_when(kind), progress.row.id)
+        missing = await vanished.unmet(connection, kind, scope, progress.since_when(kind), progress.row.id)
         rejected = await imports.rejected_numbers(connection, progress.row.id, kind)
     if missing and not all(_usable(number, kind) for number in rejected):
         progress.remarks.append(

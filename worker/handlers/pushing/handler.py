@@ -8,7 +8,8 @@ from events.envelope import Envelope
 from events.invoice import InvoiceCreated, InvoiceOutcomeUnknown, InvoiceSynced
 from events.records import RecordsChanged
 from schemas.customer import EconomicCustomer, LocalCustomer
-from schemas.invoice import BookingOut, EconomicBooked, EconomicDraft, PikeInvoice, RequestedInvoice
+from schemas.draft_out import BookingOut
+from schemas.invoice import EconomicBooked, EconomicDraft, PikeInvoice, RequestedInvoice
 from schemas.problem import Cause, Problem
 from worker import failpoints
 from worker.economic.endpoints import EconomicApi
@@ -24,7 +25,7 @@ from worker.mapping import push
 from worker.mapping.body import to_json
 from worker.mapping.tax_rules import TaxRules
 from worker.run import Run, Work
-from worker.store import customers, effects, invoices, ownership
+from worker.store import customers, effects, invoices, own_invoices, ownership
 from worker.store.invoices import LinesOf
 from worker.store.records import write_audit
 
@@ -70,7 +71,7 @@ async def fail_push(event: Envelope[Any], problem: Problem, work: Work) -> None:
     await _keep_request(work, event.workspace_id, data if "customer" not in taken else _without_customer(data))
     unknown = problem.cause is Cause.OUTCOME_UNKNOWN or await effects.any_open(work.connection, data.invoice.id)
     status = "outcome_unknown" if unknown else "failed"
-    await invoices.set_status(
+    await own_invoices.set_status(
         work.connection, event.workspace_id, data.invoice.id, status, problem.model_dump(mode="json")
     )
 
@@ -101,12 +102,12 @@ async def _draft(run: Run, loaded: Loaded, customer: EconomicCustomer) -> Econom
 
     async def with_intent(work: Work) -> None:
         await _keep_request(work, run.workspace_id, data)
-        if not await invoices.hold(work.connection, run.workspace_id, loaded.invoice.id):
+        if not await own_invoices.hold(work.connection, run.workspace_id, loaded.invoice.id):
             raise NotYet("another workspace has just used this invoice's id", delay_s=1.0)
 
     async def on_unknown(work: Work, problem: Problem) -> None:
         shown = problem.model_dump(mode="json")
-        await invoices.set_status(work.connection, run.workspace_id, loaded.invoice.id, "outcome_unknown", shown)
+        await own_invoices.set_status(work.connection, run.workspace_id, loaded.invoice.id, "outcome_unknown", shown)
         work.emit(InvoiceOutcomeUnknown(invoice_id=loaded.invoice.id, problem=problem))
 
     return await write_once(
@@ -191,7 +192,7 @@ async def _keep_request(work: Work, workspace_id: str, data: InvoiceCreated) -> 
         await customers.insert_local(
             work.connection, workspace_id, LocalCustomer.model_validate(data.customer.model_dump())
         )
-    await invoices.save_request(work.connection, workspace_id, data.invoice)
+    await own_invoices.save_request(work.connection, workspace_id, data.invoice)
 
 
 async def _record(

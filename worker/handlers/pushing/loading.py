@@ -9,7 +9,7 @@ from schemas.invoice import RequestedInvoice
 from schemas.problem import Cause
 from worker.errors import Refused, refused
 from worker.run import Run
-from worker.store import customers, effects, invoices, ownership, products
+from worker.store import customers, effects, own_invoices, ownership, products
 from worker.store.effects import Effect, Elsewhere
 
 
@@ -34,7 +34,7 @@ async def load(data: InvoiceCreated, run: Run) -> Loaded:
     agreement = ours.agreement_number
     requested = data.invoice
     async with run.read() as connection:
-        existing = await invoices.find(connection, run.workspace_id, requested.id)
+        existing = await own_invoices.find(connection, run.workspace_id, requested.id)
         customer = await customers.find(connection, run.workspace_id, agreement, requested.customer_id)
         ids = [line.product_id for line in requested.lines if line.product_id is not None]
         linked = await products.find_many(connection, run.workspace_id, agreement, ids)

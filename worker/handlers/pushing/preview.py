@@ -14,7 +14,7 @@ from worker.mapping import push
 from worker.mapping.checks import Findings
 from worker.mapping.push_checks import check_line
 from worker.run import Run
-from worker.store import invoices
+from worker.store import own_invoices
 from worker.store.effects import Effect
 
 
@@ -23,7 +23,7 @@ async def preview_push(plan: Plan, run: Run) -> None:
     data: InvoiceCreated = run.event.data
     connection, api = run.need_connection(), run.need_api()
     async with run.read() as reading:
-        row = await invoices.find(reading, run.workspace_id, data.invoice.id)
+        row = await own_invoices.find(reading, run.workspace_id, data.invoice.id)
     plan.pike["invoice"] = (
         {"status": row.status, "locked": row.locked, "external_number": row.external_number} if row else None
     )

@@ -10,9 +10,9 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from events.imports import ImportCancelRequested, ImportRequested
-from schemas.kinds import IMPORTABLE
+from schemas.kinds import IMPORTABLE, LISTED
 from worker.handlers import asking
-from worker.handlers.importing.order import ENTITY_OF
+from worker.handlers.importing.order import ENTITY_OF, LATE
 from worker.runtime.undo import undo_deactivations
 from worker.store import import_history, imports, operator_requests, previews
 from worker.store.import_history import Whole
@@ -35,17 +35,15 @@ DONE: Mapping[str, str] = {
     "undone": "The products that this import deactivated are active again.",
     "nothing": "This import deactivated no product that is still inactive: nothing was changed.",
 }
-_STAGES: Mapping[str, str] = {
-    "products": "Products",
-    "customers": "Customers",
+STAGES: Mapping[str, str] = {
+    **{name: name.capitalize() for name in LISTED},
     "drafts": "Draft invoices",
     "booked": "Booked invoices",
     "missed": "Booked since last time",
     "unpaid": "Payments",
-    "late_products": "Products changed meanwhile",
-    "late_customers": "Customers changed meanwhile",
-    "late_drafts": "Drafts changed meanwhile",
+    **{f"{LATE}{name}": f"{name.capitalize()} changed meanwhile" for name in (*LISTED, "drafts")},
 }
+"""What an import reads, in words."""
 _PREVIEWED = 100
 _MAX_ID = 200
 
@@ -213,7 +211,7 @@ def bars(whole: Whole | None) -> list[Bar]:
     names = [name for name in ENTITY_OF if name in seen or name == stage]
     return [
         Bar(
-            _STAGES.get(name, name),
+            STAGES.get(name, name),
             int(seen.get(name, 0)),
             totals.get(name),
             name == stage and whole.row.state == "running",

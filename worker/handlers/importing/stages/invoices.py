@@ -8,7 +8,7 @@ from typing import Any
 from schemas.invoice import PikeInvoice, Recipient
 from schemas.product import PikeProduct
 from worker.economic.paging import Reject
-from worker.entities import PRODUCTS
+from worker.entities import CUSTOMERS, PRODUCTS
 from worker.errors import Refused
 from worker.handlers.importing import customers as matched
 from worker.handlers.importing.reading import Reading, RejectRow, announce
@@ -76,9 +76,9 @@ async def prepare(
     missing: list[int] = []
     if page:
         async with reading.run.read() as connection:
-            known = await customers.known_numbers(connection, *reading.scope, list(customer_numbers))
+            known = await records.known_numbers(connection, CUSTOMERS.table, *reading.scope, list(customer_numbers))
             waiting = await matches.open_matches(connection, *reading.scope)
-            have = await products.known_numbers(connection, *reading.scope, list(named))
+            have = await records.known_numbers(connection, PRODUCTS.table, *reading.scope, list(named))
         missing = sorted(int(number) for number in customer_numbers.keys() - known - waiting)
         named = {number: named[number] for number in named.keys() - have}
     brought = await _bring_customers(reading, missing)
