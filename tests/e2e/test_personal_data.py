@@ -75,9 +75,12 @@ async def everything(running: Harness, *, workspace: str | None = None) -> dict[
     return found
 
 
+SCHEDULED = tuple(f"economic.{name}" for name in ("schedules", "hook_receivers", "hooks", "hints"))
+
+
 async def at_rest(running: Harness, workspace: str | None = None) -> dict[str, str]:
     """The same, without what a worker writes by itself: answers on their way out, its signs of life."""
-    moving = ("economic.outbox", "economic.workers", "economic.lane_samples", "economic.work_samples")
+    moving = ("economic.outbox", "economic.workers", "economic.lane_samples", "economic.work_samples", *SCHEDULED)
     return {name: text for name, text in (await everything(running, workspace=workspace)).items() if name not in moving}
 
 
