@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
+from functools import partialmethod
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from e2e_kit import Launch
 from harness import WORKSPACE, Harness
 from support import eventually
 
+from worker.economic.endpoints import EconomicApi
+from worker.handlers.importing.stages.unpaid import PAGES
 from worker.sandbox import Agreement, Sandbox
 
 ALL = ["products", "customers", "invoices"]
@@ -114,12 +117,15 @@ async def test_nobody_is_told_of_a_round_as_of_an_import(imported: Harness, agre
 
 @pytest.mark.requirement("B10")
 async def test_an_idle_round_costs_at_most_twelve_calls_however_much_is_unpaid(
-    imported: Harness, sandbox: Sandbox
+    imported: Harness, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    unpaid_after = partialmethod(EconomicApi.unpaid_after, page_size=1)  # as if there were thousands of open invoices
+    monkeypatch.setattr(EconomicApi, "unpaid_after", unpaid_after)
     before = len(sandbox.requests)
     await one_round(imported)
     calls = [f"{r.method} {r.path}" for r in sandbox.requests[before:]]
-    assert 0 < len(calls) <= 12, calls
+    assert calls.count("GET /legacy/invoices/unpaid") == PAGES
+    assert len(calls) <= 12, calls
 
 
 @pytest.mark.requirement("B10", "R11", "R25")

@@ -121,16 +121,23 @@ async def set_aside(running: Harness) -> bool:
 
 
 async def test_a_message_that_cannot_be_set_aside_waits_for_its_turn(
-    running: Harness, monkeypatch: pytest.MonkeyPatch
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    refused = 0
+
     async def refuse(*_: object) -> None:
+        nonlocal refused
+        refused += 1
         raise ValueError("not this one")
 
     monkeypatch.setattr("worker.store.overflow.put", refuse)
-    slow, _ = numbers(running)
-    ids = await flood(running, slow, 150)
-    await eventually(lambda: ended(running, ids), timeout_s=60)
-    await assert_once(running, ids)
+    async with launch(prefetch_work="5") as running:
+        await running.connect()
+        number, _ = numbers(running)
+        ids = await flood(running, number, 150)
+        await eventually(lambda: ended(running, ids), timeout_s=60)
+        await assert_once(running, ids)
+    assert refused > 0
 
 
 async def test_a_failing_event_of_the_overflow_is_tried_again_and_ends(launch: Launch) -> None:

@@ -165,11 +165,13 @@ async def test_a_flood_about_few_records_is_answered_and_read_few_times(called: 
 async def test_calls_while_a_record_is_read_are_not_lost(
     called: Called, agreement: Agreement, sandbox: Sandbox
 ) -> None:
-    sandbox.add_fault("delay", path="/legacy/customers$", seconds=1.0, times=1)
+    sandbox.add_fault("trickle", path="/legacy/customers$", seconds=1.5, times=1)  # read at once, answered late
     agreement.rename_customer(2, "First")
     await eventually(lambda: any(rule.struck for rule in sandbox.faults.rules), message="the read is on its way")
     await asyncio.gather(*(called.call(customer(2)) for _ in range(20)))
     agreement.rename_customer(2, "Last")
+    assert await called.call(customer(2)) == 202
+    assert await called.running.value("select name from pike.customers where external_number = '2'") != "First"
     await becomes(called.running, "Last", "select name from pike.customers where external_number = '2'")
     await called.all_read()
 
