@@ -38,7 +38,7 @@ def grown(before: dict[object, float], after: dict[object, float], name: str, **
     return after.get(key, 0.0) - before.get(key, 0.0)
 
 
-@pytest.mark.requirement("B2")
+@pytest.mark.requirement("B2", "B17")
 async def test_an_invoice_and_a_failure_are_seen_in_the_metrics(running: Harness, address: str) -> None:
     before = await scrape(address)
     request = await linked(running)

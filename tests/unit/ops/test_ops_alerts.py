@@ -54,6 +54,7 @@ def expressions(board: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield panel["title"], target["expr"]
 
 
+@pytest.mark.requirement("B17")
 def test_promtool_passes_the_rules_and_their_tests(promtool: str) -> None:
     checked = run(promtool, "check", "rules", "pike-economic.rules.yml", cwd=ALERTS)
     assert checked.returncode == 0, checked.stdout + checked.stderr
