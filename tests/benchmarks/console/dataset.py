@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
+from pydantic import SecretStr
+
+from worker.store.crypto import Vault
 
 LARGEST = "bench-0"
 
@@ -41,7 +44,8 @@ _STATEMENTS = (
 insert into economic.connections (id, workspace_id, agreement_number, company_name, base_currency, status, grant_sealed,
                                   grant_key_id, problem)
 select md5('c' || w)::uuid, 'bench-' || w, 1000000 + w, 'Company ' || w || ' A/S', 'DKK',
-       case when w % 17 = 5 then 'revoked' when w % 17 = 9 then 'closed' else 'active' end, '\\x00', 'bench',
+       case when w % 17 = 5 then 'revoked' when w % 17 = 9 then 'closed' else 'active' end,
+       case when w % 17 <> 9 then '\\x00'::bytea end, case when w % 17 <> 9 then 'bench' end,
        case when w % 17 = 5 then '{"cause": "grant_revoked", "user_message": "e-conomic no longer accepts the access.",
                                    "remedy": "Connect again.", "fields": [], "economic": null, "final": true}'::jsonb end
 from generate_series(0, $1::int - 1) w where $2::int >= 0 and $3::int >= 0
@@ -185,8 +189,11 @@ from (select i, (array['product_barred', 'period_barred', 'customer_deleted', 't
 """
 
 
-async def build(url: str, size: Size, say: Callable[[str], None]) -> float:
-    """Fill a migrated, empty database; returns the seconds it took. The session says it is the worker."""
+async def build(url: str, size: Size, vault: Vault, say: Callable[[str], None]) -> float:
+    """Fill a migrated, empty database; returns the seconds it took. The session says it is the worker.
+
+    Grants are sealed by ``vault``: a worker does not start beside grants that it cannot open.
+    """
     began = time.perf_counter()
     connection = await asyncpg.connect(url, server_settings={"pike_economic.writer": "worker"})
     try:
@@ -198,6 +205,14 @@ async def build(url: str, size: Size, say: Callable[[str], None]) -> float:
             await connection.execute(sql, size.workspaces, size.of_largest, size.of_others, timeout=900)
             say(f"  {what}: {time.perf_counter() - since:.1f} s")
         await connection.execute(_DEAD, size.dead_letters, size.workspaces, timeout=300)
+        for row in await connection.fetch("select id from economic.connections where status <> 'closed'"):
+            sealed = vault.seal(SecretStr(f"grant-{row['id']}"), row["id"])
+            await connection.execute(
+                "update economic.connections set grant_sealed = $2, grant_key_id = $3 where id = $1",
+                row["id"],
+                sealed.data,
+                sealed.key_id,
+            )
         # as autovacuum would have done by the time anybody looks
         await connection.execute("vacuum (analyze)", timeout=900)
     finally:

@@ -25,6 +25,7 @@ from tests.benchmarks.console.dataset import LARGEST, Size, build, record_id
 from tests.benchmarks.results_file import Measured, keep
 from worker.servers import Servers, provide
 from worker.servers.process import free_port
+from worker.store.crypto import Vault
 from worker.store.migrate import migrate
 
 TARGET_MS = 100.0
@@ -63,7 +64,8 @@ def pages() -> Mapping[str, str]:
     """Return every page: its name in the results, and its address. Lists are measured deep down as well."""
     return {
         "operations room": "/console/",
-        "dead letters": "/console/dead",
+        "dead letters by cause": "/console/dead",
+        "dead letters": "/console/dead/letters",
         "a dead letter": f"/console/dead/{record_id('d', 10)}",
         "workspaces": "/console/workspaces",
         "workspace": _AT,
@@ -80,7 +82,7 @@ def pages() -> Mapping[str, str]:
         "invoices, paid": f"{_AT}/invoices?state=paid",
         "invoices, by customer": f"{_AT}/invoices?q=Havn+12",
         "invoices, by number": f"{_AT}/invoices?q=512",
-        "an invoice": f"{_AT}/invoices/{record_id('i', 4004)}",
+        "an invoice": f"{_AT}/invoices/{record_id('i', 404)}",
         "matches": f"{_AT}/matches",
         "problems": f"{_AT}/problems",
         "settings": f"{_AT}/settings",
@@ -221,7 +223,8 @@ async def serve_and_measure(servers: Servers, args: argparse.Namespace, say: Cal
         try:
             return await measure(f"http://127.0.0.1:{port}", args.rounds, args.deep, say)
         finally:
-            process.terminate()
+            if process.returncode is None:
+                process.terminate()
             await process.wait()
 
 
@@ -232,7 +235,8 @@ def main(options: Sequence[str] = (), say: Callable[[str], None] = print) -> Non
     with provide(announce=say) as servers:
         asyncio.run(migrate(servers.database_url))
         say(f"writing {size.workspaces} workspaces, {size.invoices:,} invoices, {size.dead_letters:,} dead letters")
-        build_s = asyncio.run(build(servers.database_url, size, say))
+        vault = Vault.parse(environment(servers, 0)["PIKE_ECONOMIC_ENCRYPTION_KEYS"])
+        build_s = asyncio.run(build(servers.database_url, size, vault, say))
         timed = asyncio.run(serve_and_measure(servers, args, say))
     say(f"kept in {keep('console', list(figures(timed, size, build_s)))}")
 
