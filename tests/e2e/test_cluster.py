@@ -1,7 +1,6 @@
 """Three RabbitMQ nodes: the one that leads the work queue is killed under load; nothing is lost, nothing is double."""
 
 import asyncio
-import contextlib
 import json
 import time
 from collections import defaultdict
@@ -58,32 +57,36 @@ class Pike:
     published: dict[str, float] = field(default_factory=dict)
     answers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     answered: dict[str, float] = field(default_factory=dict)
+    _connection: aio_pika.abc.AbstractConnection | None = None
+    _exchange: aio_pika.abc.AbstractExchange | None = None
 
     async def publish(self, count: int, number: str) -> None:
-        """Publish so many requests, evenly spread."""
-        async with await aio_pika.connect(self.url) as connection:
-            channel = await connection.channel()
-            exchange = await channel.get_exchange(EVENTS_EXCHANGE, ensure=False)
-            for _ in range(count):
-                event_id = str(uuid4())
-                self.published[event_id] = time.monotonic()
-                await self._until_confirmed(exchange, event_id, number)
-                await asyncio.sleep(1 / RATE)
+        """Publish so many requests, evenly spread; what is refused is published again, on a fresh connection."""
+        for _ in range(count):
+            event_id = str(uuid4())
+            self.published[event_id] = time.monotonic()
+            while not await self._confirmed(_message(event_id, number)):
+                await self._close()
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(1 / RATE)
+        await self._close()
 
-    async def _until_confirmed(self, exchange: aio_pika.abc.AbstractExchange, event_id: str, number: str) -> None:
-        body = {
-            "specversion": "1.0", "id": event_id, "source": PIKE, "type": REFRESH, "workspaceid": WORKSPACE,
-            "time": "2026-11-23T12:00:00Z", "datacontenttype": "application/json",
-            "data": {"entity": "product", "external_number": number},
-        }  # fmt: skip
-        message = aio_pika.Message(
-            json.dumps(body).encode(), content_type="application/cloudevents+json", message_id=event_id,
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        )  # fmt: skip
-        while True:
-            with contextlib.suppress(aio_pika.exceptions.DeliveryError, TimeoutError):
-                await exchange.publish(message, REFRESH, timeout=5)
-                return
+    async def _confirmed(self, message: aio_pika.Message) -> bool:
+        self._connection = self._connection or await aio_pika.connect(self.url)
+        self._exchange = self._exchange or await (await self._connection.channel()).get_exchange(
+            EVENTS_EXCHANGE, ensure=False
+        )
+        try:
+            await self._exchange.publish(message, REFRESH, timeout=5)
+        except (aio_pika.exceptions.DeliveryError, TimeoutError) as exc:
+            log.info("cluster.refused", error=repr(exc))
+            return False
+        return True
+
+    async def _close(self) -> None:
+        connection, self._connection, self._exchange = self._connection, None, None
+        if connection is not None:
+            await connection.close()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -106,6 +109,18 @@ class Pike:
         missing = self.published.keys() - self.answered.keys()
         assert not missing, f"{len(missing)} of {len(self.published)} to go"
         return True
+
+
+def _message(event_id: str, number: str) -> aio_pika.Message:
+    body = {
+        "specversion": "1.0", "id": event_id, "source": PIKE, "type": REFRESH, "workspaceid": WORKSPACE,
+        "time": "2026-11-23T12:00:00Z", "datacontenttype": "application/json",
+        "data": {"entity": "product", "external_number": number},
+    }  # fmt: skip
+    return aio_pika.Message(
+        json.dumps(body).encode(), content_type="application/cloudevents+json", message_id=event_id,
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+    )  # fmt: skip
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -39,8 +39,14 @@ class Publisher:
     The broker owns one and attaches a new channel after each reconnect.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, on_refused: Callable[[], None] = lambda: None) -> None:
+        """``on_refused`` hears when the broker says no to a message, and may have the channel replaced.
+
+        A channel that was opened while a queue had no leader yet may go on refusing its messages for as long as it
+        lives (seen with RabbitMQ 3.10 after the leader's node was killed); a fresh one does not.
+        """
         self._address = address
+        self._on_refused = on_refused
         self._channel: UnderlayChannel | None = None
         self._attached = asyncio.Event()
         self._in_flight: dict[str, _Turn] = {}
@@ -123,7 +129,11 @@ class Publisher:
                     mandatory=True,
                     wait=False,
                 )
-            except BaseException:  # translated only when there is something to translate: this runs for every answer
+            except (
+                BaseException
+            ) as exc:  # translated only when there is something to translate: this runs for every answer
+                if isinstance(exc, DeliveryError) and not isinstance(exc, PublishError) and channel is self._channel:
+                    self._on_refused()
                 what = _named(properties.message_id, routing_key, exchange)
                 with broker_errors(f"publishing {what}", self._address), _refusals(what, exchange):
                     raise

@@ -26,12 +26,12 @@ class PublishingSide:
     """Opens the publishing connection and replaces it whenever it, or its channel, is gone."""
 
     def __init__(self, address: Address, topology: Topology, *, clock: Clock, name: str) -> None:
-        self.publisher = Publisher(address)
+        self._lost = asyncio.Event()
+        self.publisher = Publisher(address, on_refused=self._lost.set)
         self._address = address
         self._topology = topology
         self._clock = clock
         self._name = f"{name} publisher"
-        self._lost = asyncio.Event()
         self._connection: AbstractConnection | None = None
         self._keeper: asyncio.Task[None] | None = None
 
