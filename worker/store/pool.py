@@ -88,6 +88,7 @@ class Database:
                     "application_name": "pike-economic",
                     "pike_economic.writer": "worker",
                     "timezone": "UTC",
+                    "jit": "off",  # compiling a statement takes longer than any of ours runs
                     "idle_in_transaction_session_timeout": "120000",
                 },
             )
