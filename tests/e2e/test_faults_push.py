@@ -16,6 +16,7 @@ from test_push_walk import CREATED, FAILED, SYNCED, UNKNOWN, asyncpg_worker, dra
 from worker.clock import SystemClock
 from worker.economic.endpoints import EconomicApi
 from worker.runtime.replay import replay
+from worker.runtime.rotating import rotate_keys
 from worker.sandbox import Sandbox
 from worker.store import dead_letters
 
@@ -177,7 +178,8 @@ async def test_keys_are_rotated_while_an_invoice_is_on_its_way(
     sandbox.faults.clear()
     async with launch(encryption_keys=f"{new},{old}") as running:
         assert (await running.answer(event_id, SYNCED, FAILED)).type == SYNCED
-        await running.connect()
+        dispatcher = running.worker.dispatcher
+        await rotate_keys(dispatcher.database, dispatcher.vault)
         assert await running.value("select grant_key_id from economic.connections") == "new"
     async with launch(encryption_keys=new) as running:
         second = await linked(running)

@@ -6,6 +6,7 @@ chart is drawn in a thread and kept, so that the same figures are drawn once.
 
 import asyncio
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -188,12 +189,12 @@ def _number(value: Any) -> float | None:
 def _pygal() -> Any:
     import pygal  # late: it takes longer to import than all the rest, and most processes draw nothing
 
+    # It puts itself into every later import of the process, to find map plugins that we have none of.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
     return pygal
 
 
 @cache
 def _measures() -> Any:
     """The sizes of letters, by which pygal leaves room; the looks are ours."""
-    from pygal.style import Style  # late, as above
-
-    return Style(label_font_size=13, major_label_font_size=13, no_data_font_size=15)
+    return _pygal().style.Style(label_font_size=13, major_label_font_size=13, no_data_font_size=15)
