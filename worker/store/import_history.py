@@ -65,12 +65,14 @@ async def page(
 ) -> list[PastImport]:
     """Return imports, newest first, from after ``edge`` on; backwards from before it, in the order of that way.
 
-    One more than ``limit`` tells that it goes on.
+    Only what somebody asked for: the schedule's rounds, a hundred a day, would hide it. One more than ``limit`` tells
+    that it goes on.
     """
     way, beyond = ("", ">") if backwards else ("desc", "<")
     rows = await connection.fetch(
         f"""select {_COLUMNS} from economic.imports
-            where workspace_id = $1 and ($2::timestamptz is null or (started_at, id) {beyond} ($2, $3::uuid))
+            where workspace_id = $1 and not scheduled
+              and ($2::timestamptz is null or (started_at, id) {beyond} ($2, $3::uuid))
             order by started_at {way}, id {way} limit $4""",  # noqa: S608
         workspace_id,
         *(edge or (None, None)),

@@ -200,9 +200,10 @@ async def test_workspaces_and_imports_are_paged_by_key(database: Database, pike:
         )  # fmt: skip
         await pike.execute(
             """insert into economic.imports (id, event_source, event_id, workspace_id, agreement_number, entities, mode,
-                                             state, started_at)
-               values ($1, '/pike', $2, 'w-1', 1, '{products}', 'full', 'completed', $3)""",
-            uuid4(), f"e-{number}", datetime(2026, 1, 1 + number // 2, tzinfo=UTC),
+                                             state, started_at, scheduled)
+               values ($1, '/pike', $2, 'w-1', 1, '{products}', 'full', 'completed', $3, false),
+                      ($4, '/worker', $5, 'w-1', 1, '{products}', 'changes', 'completed', $3, true)""",
+            uuid4(), f"e-{number}", datetime(2026, 1, 1 + number // 2, tzinfo=UTC), uuid4(), f"round-{number}",
         )  # fmt: skip
     async with database.connection("lists") as connection:
         first = await workspaces.page(connection, limit=3)
@@ -221,5 +222,7 @@ async def test_workspaces_and_imports_are_paged_by_key(database: Database, pike:
             if len(found) <= 2:
                 break
             edge = (found[1].started_at, found[1].id)
-        assert sorted(seen) == [f"e-{number}" for number in range(7)]
+        assert sorted(seen) == [f"e-{number}" for number in range(7)], (
+            "what was asked for, none of the schedule's rounds"
+        )
         assert await import_history.page(connection, "w-2") == []
