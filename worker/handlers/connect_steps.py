@@ -96,7 +96,7 @@ class Steps:
         attempt = await self.attempt(attempt_id, browser)
         async with self.database.connection("take a connect state") as connection:
             if not await attempts.take_state(connection, attempt_id, fingerprint(state)):
-                raise Turned("repeated" if attempt.stage != "consent" else _why_over(attempt), attempt=attempt)
+                raise Turned(_why_not_taken(attempt), attempt=attempt)
         if grant is None:
             await self._end(attempt, "declined")
             raise Turned("declined")
@@ -223,6 +223,12 @@ async def _note(connection: Connection, attempt: Attempt, action: str, **details
     actor = f"pike:{attempt.requested_by or 'somebody'}"
     details["attempt"] = str(attempt.id)
     await access_audit.write(connection, actor, action, workspace_id=attempt.workspace_id, details=details)
+
+
+def _why_not_taken(attempt: Attempt) -> str:
+    """An answer of e-conomic's that was taken before is repeated, whatever became of it; else its time was over."""
+    late = attempt.stage == "consent" or attempt.ended_because == "expired"
+    return _why_over(attempt) if late else "repeated"
 
 
 def _why_over(attempt: Attempt) -> str:

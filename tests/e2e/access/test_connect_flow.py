@@ -171,15 +171,20 @@ async def test_declining_and_cancelling_connect_nothing_and_keep_no_grant(bare: 
     assert await connections(bare) == []
 
 
-async def test_an_attempt_expires_at_every_step(bare: Site, browser: Browser) -> None:
-    expire = "update economic.connect_attempts set expires_at = now() - interval '1 second'"
+@pytest.mark.parametrize("cleared", [False, True], ids=["just now", "cleared away by the janitor meanwhile"])
+async def test_an_attempt_expires_at_every_step(bare: Site, browser: Browser, cleared: bool) -> None:
+    async def time_is_over() -> None:
+        await bare.running.rows("update economic.connect_attempts set expires_at = now() - interval '1 second'")
+        if cleared:
+            await bare.running.worker.janitor.forget_attempts()
+
     back = await browser.open()
-    await bare.running.rows(expire)
+    await time_is_over()
     late = await browser.get(f"{back}&token={bare.running.agreement.grant_token}")
     assert (late.status, _title(late)) == (410, "This took too long")
     came_back = await browser.consent()
     page = await browser.get(came_back.location)
-    await bare.running.rows(expire)
+    await time_is_over()
     late = await browser.post(came_back.location, {**page.fields, "answer": "connect"})
     assert (late.status, _title(late)) == (410, "This took too long")
     assert await connections(bare) == []
