@@ -106,11 +106,10 @@ MUTATIONS = (
     Mutation(
         "answers deleted before they are confirmed",
         "worker/runtime/relay.py",
-        "        results = await self._publisher.publish_many([_outgoing(row) for row in rows])\n",
+        '        failpoints.hit("relay.taken")\n',
+        '        failpoints.hit("relay.taken")\n'
         "        self._confirmed = [row.id for row in rows]\n"
-        "        await self._forget_confirmed()\n"
-        '        failpoints.hit("relay.deleted")\n'
-        "        results = await self._publisher.publish_many([_outgoing(row) for row in rows])\n",
+        "        await self._forget_confirmed()\n",
         (f"{WALKS}[push at relay.deleted]",),
     ),
     Mutation(
