@@ -26,6 +26,7 @@ from worker.errors import BrokerError, StoreUnavailable
 from worker.loop import end_tasks
 from worker.runtime.coalescing import Coalescer
 from worker.runtime.identity import texts
+from worker.runtime.lane_turns import LaneTurns
 from worker.runtime.pace import Pace
 from worker.runtime.shares import Shares
 from worker.store import overflow
@@ -42,15 +43,6 @@ POLL_S = 2.0
 STORE_PAUSE_S = 1.0
 AGAIN_S = 30.0
 """When a message whose work ended in a way that nobody expected is tried again."""
-FLOOD_S = 0.1
-"""So long after a message was set aside, the queue is taken to be flooded: most of the work goes into clearing the way,
-and large workspaces have only so many at work."""
-FLOOD_MOST = 10
-LARGE_S = 3.0
-"""So long after a message of a workspace was set aside, or taken up again, it counts as large."""
-COMPANY_S = 3.0
-"""So long after a delivery of a workspace that is not large, large ones leave room for the next."""
-
 _WORKSPACE = re.compile(rb'"workspaceid"\s*:\s*"((?:[^"\\]|\\.)*)"')
 _HEADERS = ("cloudEvents_workspaceid", "cloudEvents:workspaceid")
 
@@ -81,49 +73,6 @@ def workspace_of(delivery: Delivery) -> str:
         return ""
 
 
-class _LaneState:
-    """One lane: its turns, and who is large in it. ``wake``: something may be due, or there may be room."""
-
-    def __init__(self, limit: int, pace: Pace, clock: Clock) -> None:
-        self.shares = Shares(limit, self._most)
-        self.wake = asyncio.Event()
-        self._pace = pace
-        self._clock = clock
-        self._large: dict[str, float] = {}
-        self._small_at = self._flooded_at = float("-inf")
-
-    def came(self, workspace: str) -> None:
-        """A delivery of this workspace came from the queue and has its turn next."""
-        if workspace not in self._large:
-            self._small_at = self._clock.monotonic()
-
-    def set_aside(self, workspace: str) -> None:
-        """One was set aside."""
-        self._flooded_at = self._clock.monotonic()
-        self._large[workspace] = self._flooded_at
-        self.wake.set()
-
-    def taken(self, workspace: str) -> None:
-        """One was taken from the overflow."""
-        self._large[workspace] = self._clock.monotonic()
-
-    def _most(self, workspace: str) -> int:
-        """Return how many of the workspace may be at work: what e-conomic bears, and what the small ones bear."""
-        most = min(self._pace.most(workspace), self.shares.limit)
-        since = self._large.get(workspace)
-        if since is None:
-            return most
-        now = self._clock.monotonic()
-        if now - since > LARGE_S:
-            del self._large[workspace]
-            return most
-        if now - self._flooded_at < FLOOD_S:
-            most = min(most, FLOOD_MOST)
-        if now - self._small_at < COMPANY_S:
-            most = min(most, self._pace.beside // len(self._large))
-        return max(1, most)
-
-
 class Overflow:
     """Between consumer and ``process``: ``receive`` is called by the consumer, ``run`` works off what was set aside."""
 
@@ -142,7 +91,7 @@ class Overflow:
         self._sender = sender
         self._clock = clock
         self._pace = pace
-        self._lanes = {lane: _LaneState(limit, pace, clock) for lane, limit in limits.items()}
+        self._lanes = {lane: LaneTurns(limit, pace, clock) for lane, limit in limits.items()}
         self._tasks: set[asyncio.Task[None]] = set()
         self._leased: set[int] = set()
         self._stopping = False
@@ -215,7 +164,7 @@ class Overflow:
         finally:
             await end_tasks(*feeding)
 
-    async def _feed(self, lane: Lane, state: _LaneState) -> None:
+    async def _feed(self, lane: Lane, state: LaneTurns) -> None:
         while not self._stopping:
             room = state.shares.room()
             if room < max(1, state.shares.limit // 2):
@@ -237,14 +186,14 @@ class Overflow:
         async with self._database.connection("overflow") as connection:
             return await overflow.take(connection, lane.value, room, without=sorted(without), lease_s=LEASE_S)
 
-    async def _wait(self, state: _LaneState, seconds: float) -> None:
+    async def _wait(self, state: LaneTurns, seconds: float) -> None:
         state.wake.clear()
         try:
             await asyncio.wait_for(state.wake.wait(), seconds)
         except TimeoutError:
             return
 
-    def _begin(self, lane: Lane, state: _LaneState, row: OverflowRow) -> None:
+    def _begin(self, lane: Lane, state: LaneTurns, row: OverflowRow) -> None:
         state.taken(row.message.workspace_id)
         self._leased.add(row.id)
         task = asyncio.create_task(self._work(lane, state, row), name=f"overflow-{lane.value}")
@@ -256,7 +205,7 @@ class Overflow:
 
         task.add_done_callback(ended)
 
-    async def _work(self, lane: Lane, state: _LaneState, row: OverflowRow) -> None:
+    async def _work(self, lane: Lane, state: LaneTurns, row: OverflowRow) -> None:
         """Give it the life of a delivery; whatever goes wrong, the row stays and its lease runs out."""
         delivery = _delivery(lane, row.message)
         try:

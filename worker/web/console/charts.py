@@ -7,6 +7,7 @@ chart is drawn in a thread and kept, so that the same figures are drawn once.
 import asyncio
 import math
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,7 +45,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(ABC):
     """What the kinds of chart share. ``summary`` says in a sentence what is seen: it is read out instead of the chart.
 
     ``unit`` is one of "", "s" (seconds), "%" (shares of one) and "money".
@@ -61,9 +62,9 @@ class Chart:
         named = [(place % COLOURS, each.name) for place, each in enumerate(self.series)]
         return named if len(named) > 1 else []
 
+    @abstractmethod
     def plotted(self) -> Any:
         """Return pygal's chart."""
-        raise NotImplementedError
 
     @property
     def empty(self) -> bool:
