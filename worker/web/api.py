@@ -19,16 +19,15 @@ from worker.insight.room import room
 from worker.runtime import replay as replaying
 from worker.runtime.replay import Replayed
 from worker.store import dead_letters, letter_lists, operator_audit
-from worker.store.dead_letters import DeadLetter
 from worker.store.letter_lists import STATES, Chosen
 from worker.web.console.paging import moment
 from worker.web.front import FRONT
 from worker.web.hardening import refusal
+from worker.web.named_letter import MOST_REASON, named_letter
 from worker.web.operators import Operator, Role
 from worker.web.signing_in import checked_form, require
 
 MOST = 500
-MOST_REASON = 1000
 _dumps = partial(json.dumps, default=plain, ensure_ascii=False)
 
 
@@ -83,7 +82,7 @@ async def _list(request: web.Request) -> web.StreamResponse:
 
 async def _show(request: web.Request) -> web.StreamResponse:
     await require(request, Role.VIEWER)
-    letter = await _letter(request)
+    letter = await named_letter(request)
     async with request.app[FRONT].database.connection("dead letter") as connection:
         audit = await operator_audit.of_letter(connection, letter.id)
         event = (letter.source, letter.event_id) if letter.source and letter.event_id else None
@@ -94,7 +93,7 @@ async def _show(request: web.Request) -> web.StreamResponse:
 async def _dry_run(request: web.Request) -> web.StreamResponse:
     operator = await require(request, Role.OPERATOR)
     await checked_form(request)
-    front, letter = request.app[FRONT], await _letter(request)
+    front, letter = request.app[FRONT], await named_letter(request)
     trial = DryRun(front.database, front.client, front.vault, front.clock, _name(operator))
     plans = [plan async for plan in trial.plans([letter])]
     return _answer(planned(plans[0]))
@@ -103,14 +102,14 @@ async def _dry_run(request: web.Request) -> web.StreamResponse:
 async def _replay(request: web.Request) -> web.StreamResponse:
     operator = await require(request, Role.OPERATOR)
     await checked_form(request)
-    letter = await _letter(request)
+    letter = await named_letter(request)
     return _told(request, await replaying.replay(request.app[FRONT].database, letter.id, _name(operator)))
 
 
 async def _discard(request: web.Request) -> web.StreamResponse:
     operator = await require(request, Role.OPERATOR)
     reason = (await checked_form(request)).get("reason", "").strip()
-    letter = await _letter(request)
+    letter = await named_letter(request)
     if not reason or len(reason) > MOST_REASON:
         told = f"Say why nothing has to be done: form field reason, at most {MOST_REASON} characters."
         return refusal(request, 422, "Unprocessable Content", told, {})
@@ -122,18 +121,6 @@ def _told(request: web.Request, result: Replayed) -> web.Response:
     if result.result == "sent":
         return _answer({"id": result.id, "result": result.result})
     return refusal(request, 409, "Conflict", "This letter was replayed or discarded before; nothing was done.", {})
-
-
-async def _letter(request: web.Request) -> DeadLetter:
-    try:
-        letter_id = UUID(request.match_info["letter"])
-    except ValueError:
-        raise web.HTTPNotFound from None
-    async with request.app[FRONT].database.connection("dead letter") as connection:
-        found = await dead_letters.search(connection, ids=[letter_id], state=None)
-    if not found:
-        raise web.HTTPNotFound
-    return found[0]
 
 
 def _answer(value: Any) -> web.Response:

@@ -25,6 +25,7 @@ from worker.web.console.live import Parts
 from worker.web.console.payload import payload_of
 from worker.web.console.view import notice, see, show
 from worker.web.front import FRONT
+from worker.web.named_letter import MOST_REASON, named_letter
 from worker.web.operators import Operator, Role
 from worker.web.pages import render
 from worker.web.signing_in import checked_form, require
@@ -34,7 +35,6 @@ DONE = {
     "edited": "Sent again with the edited event. What becomes of it is shown below as soon as it is known.",
     "discarded": "Discarded. The letter stays here for the record; nothing more is done about it.",
 }
-MOST_REASON = 1000
 
 
 def add_routes(app: web.Application) -> None:
@@ -54,7 +54,7 @@ def add_routes(app: web.Application) -> None:
 
 async def _show(request: web.Request) -> web.StreamResponse:
     operator = await require(request, Role.VIEWER)
-    letter = await _letter(request)
+    letter = await named_letter(request)
     async with request.app[FRONT].database.connection("dead letter") as connection:
         audit = await operator_audit.of_letter(connection, letter.id)
         others = await _same_event(connection, letter)
@@ -67,7 +67,7 @@ async def _show(request: web.Request) -> web.StreamResponse:
 
 async def _live(request: web.Request) -> web.StreamResponse:
     await require(request, Role.VIEWER)
-    return await live.stream(request, _look(request, (await _letter(request)).id), every_s=1.0)
+    return await live.stream(request, _look(request, (await named_letter(request)).id), every_s=1.0)
 
 
 def _look(request: web.Request, letter_id: UUID) -> Callable[[], Awaitable[Parts]]:
@@ -112,7 +112,7 @@ async def _replay(request: web.Request) -> web.StreamResponse:
 
 
 async def _ask_edit(request: web.Request) -> web.StreamResponse:
-    letter = await _letter(request)
+    letter = await named_letter(request)
     return await _form(request, "edit", body=payload_of(letter).to_edit, reason="", diff=None, problem=None, shown="")
 
 
@@ -159,12 +159,12 @@ async def _discard(request: web.Request) -> web.StreamResponse:
 async def _asked(request: web.Request) -> tuple[Operator, DeadLetter, dict[str, str]]:
     operator = await require(request, Role.OPERATOR)
     form = await checked_form(request)
-    return operator, await _letter(request), form
+    return operator, await named_letter(request), form
 
 
 async def _form(request: web.Request, template: str, **values: Any) -> web.StreamResponse:
     operator = await require(request, Role.OPERATOR)
-    return _shown(request, operator, await _letter(request), template, **values)
+    return _shown(request, operator, await named_letter(request), template, **values)
 
 
 def _shown(
@@ -180,19 +180,7 @@ async def _after(request: web.Request, operator: Operator, result: Replayed, don
     """Lead on to the letter; or tell the second of two operators what the first did."""
     if result.result == "sent":
         return see(f"/console/dead/{result.id}?done={done}")
-    return _shown(request, operator, await _letter(request), "taken", 409)
-
-
-async def _letter(request: web.Request) -> DeadLetter:
-    try:
-        letter_id = UUID(request.match_info["letter"])
-    except ValueError:
-        raise web.HTTPNotFound from None
-    async with request.app[FRONT].database.connection("dead letter") as connection:
-        found = await dead_letters.search(connection, ids=[letter_id], state=None)
-    if not found:
-        raise web.HTTPNotFound
-    return found[0]
+    return _shown(request, operator, await named_letter(request), "taken", 409)
 
 
 async def _same_event(connection: Connection, letter: DeadLetter) -> list[DeadLetter]:
