@@ -23,6 +23,7 @@ class Call:
     """One request in the making.
 
     ``what`` names it for people and may hold numbers (``customer 7``); ``family`` is its label in logs and never does.
+    ``secrets`` are those that the body holds, for they must not come back with an answer that quotes it.
     """
 
     method: str
@@ -33,6 +34,7 @@ class Call:
     query: Mapping[str, str] | None = None
     body: bytes | None = field(default=None, repr=False)
     idempotency_key: str | None = None
+    secrets: tuple[SecretStr, ...] = ()
 
     @property
     def safe(self) -> bool:

@@ -6,7 +6,7 @@ is ``OutcomeUnknown``; one that provably never left is ``Unavailable``. Redirect
 
 import asyncio
 import random as random_module
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import SimpleNamespace
@@ -265,22 +265,15 @@ class Transport:
             ) as response:
                 if not call.safe:
                     failpoints.hit("call.answering")
-                body = scrub(await self._read(response), self._app_secret, grant.token)
-                return _Answer(response.status, self._clean(response.headers, grant), body)
+                secrets = (self._app_secret, grant.token, *call.secrets)
+                body = scrub(await self._read(response), *secrets)
+                return _Answer(response.status, _clean(response.headers, secrets), body)
         except _TooLarge:
             reason, quick = f"the answer is larger than {self._max_body_bytes} bytes", False
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             reason = type(exc).__name__
         # made outside the handler: aiohttp's errors can hold the request's headers, and a chained one is printed
         return _Failure(_lost(call, progress, reason), quick)
-
-    def _clean(self, headers: Mapping[str, str], grant: Grant) -> Mapping[str, str]:
-        written = "\n".join(headers.values()).encode()
-        if scrub(written, self._app_secret, grant.token) is written:
-            return headers  # as a rule: nothing was echoed
-        return CIMultiDict(
-            (name, scrub(value.encode(), self._app_secret, grant.token).decode()) for name, value in headers.items()
-        )
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
@@ -324,3 +317,10 @@ def _user_agent() -> str:
         return f"pike-economic/{version('pike-economic')}"
     except PackageNotFoundError:
         return "pike-economic"
+
+
+def _clean(headers: Mapping[str, str], secrets: Sequence[SecretStr]) -> Mapping[str, str]:
+    written = "\n".join(headers.values()).encode()
+    if scrub(written, *secrets) is written:
+        return headers  # as a rule: nothing was echoed
+    return CIMultiDict((name, scrub(value.encode(), *secrets).decode()) for name, value in headers.items())

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from support import eventually
 
 from schemas.problem import Cause
+from schemas.webhook import HookHeaderOut, HookOut
 from worker.economic.call import Addresses, Call, WrongOrigin
 from worker.economic.client import EconomicClient
 from worker.economic.endpoints import EconomicApi
@@ -479,6 +480,32 @@ async def test_tokens_show_in_no_text_log_or_chained_error(stub: Stub, make_clie
     everything = "\n".join(shown)
     assert GRANT not in everything
     assert APP_SECRET not in everything
+
+
+async def test_the_secret_that_a_webhook_is_made_with_does_not_come_back_with_a_refusal(
+    stub: Stub, make_client: MakeClient
+) -> None:
+    """e-conomic quotes what it refuses, and a refusal is shown to people."""
+    secret = "hook-secret-" + "z" * 40
+    hook = HookOut(
+        event_type="PRODUCT_UPDATED", name="Pike", url="https://pike.example/hook", content_type="text/plain",
+        post_data="x", custom_headers=(HookHeaderOut(key="X-Secret", value=secret),),
+    )  # fmt: skip
+    api = await api_of(make_client())
+    said = f"customHeaders[0].value: {secret} is not allowed"
+    quoting = {
+        "message": said, "logId": said, "errorCode": secret,
+        "errors": [{"property": said, "code": secret, "message": said, "inputValue": secret}],
+    }  # fmt: skip
+    shown = []
+    for send in (api.make_hook, api.replace_hook):
+        stub.script = [answer(quoting, 400, {"X-Quoted": secret})]
+        with pytest.raises(Refused) as caught:
+            await send(hook)
+        shown += [*_texts_of(caught.value), caught.value.problem.model_dump_json()]
+    assert "is not allowed" in "\n".join(shown), "the words of the refusal are kept"
+    assert secret not in "\n".join(shown)
+    assert secret not in repr(hook)
 
 
 def _texts_of(error: BaseException | None) -> list[str]:

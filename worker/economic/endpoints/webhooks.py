@@ -2,9 +2,8 @@
 
 from urllib.parse import quote
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 
-from schemas.base import EconomicOut
 from schemas.webhook import EconomicHook, HookOut, HookType
 from worker.economic.call import Call
 from worker.economic.endpoints.calls import Calls
@@ -47,6 +46,8 @@ class WebhookCalls(Calls):
         """Remove a webhook. Raises ``Refused`` (not found), ``OutcomeUnknown``."""
         await self._send("DELETE", f"{HOOKS.path}/{quote(event_type, safe='')}", None)
 
-    async def _send(self, method: str, path: str, hook: EconomicOut | None) -> None:
+    async def _send(self, method: str, path: str, hook: HookOut | None) -> None:
         body = hook.model_dump_json(exclude_none=True).encode() if hook else None
-        await self._transport.request(Call(method, "openapi", path, "a webhook", "webhooks", body=body), self._grant)
+        secrets = tuple(SecretStr(header.value) for header in hook.custom_headers) if hook else ()
+        call = Call(method, "openapi", path, "a webhook", "webhooks", body=body, secrets=secrets)
+        await self._transport.request(call, self._grant)
