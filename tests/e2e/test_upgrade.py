@@ -89,7 +89,9 @@ def env(amqp_url: str, database_url: str, sandbox: Sandbox) -> dict[str, str]:
 @pytest.fixture
 def previous(tmp_path: Path, env: dict[str, str]) -> Previous:
     with tarfile.open(PREVIOUS) as archive:
-        archive.extractall(tmp_path, filter="data")
+        # Debian 12's Python 3.11.2 has no argument for it, and later ones warn when nothing is said
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(tmp_path)
     return Previous(tmp_path, env)
 
 
