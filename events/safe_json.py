@@ -41,13 +41,7 @@ def parse(body: bytes) -> Any:
             "No event of this service needs more than ten levels: the publisher must send flatter data.",
         )
     try:
-        return json.loads(
-            text,
-            parse_float=_decimal,
-            parse_int=_integer,
-            parse_constant=_no_constant,
-            object_pairs_hook=_object,
-        )
+        return _DECODER.decode(text)
     except json.JSONDecodeError as exc:
         where = f"line {exc.lineno}, column {exc.colno}"
         raise malformed(f"The event is not JSON: {exc.msg[:1].lower()}{exc.msg[1:]} at {where}.") from exc
@@ -119,3 +113,8 @@ def find_unstorable(value: Any, path: str = "") -> str | None:
         elif isinstance(entry, list):
             stack.extend((f"{where}[{index}]", inner) for index, inner in enumerate(entry))
     return None
+
+
+_DECODER = json.JSONDecoder(
+    parse_float=_decimal, parse_int=_integer, parse_constant=_no_constant, object_pairs_hook=_object
+)

@@ -6,6 +6,7 @@ Handlers never commit by hand, acknowledge, retry or log the outcome. No transac
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -166,24 +167,46 @@ class Run:
         """Borrow a database connection for reads; give it back before calling e-conomic."""
         return self.database.connection(f"reading for {self.event.type}")
 
-    @asynccontextmanager
-    async def checkpoint(self) -> AsyncIterator[Work]:
+    def checkpoint(self) -> AbstractAsyncContextManager[Work]:
         """Commit progress and go on; the lease is prolonged. Raises ``FenceLost`` if another run took over."""
-        async with self._transaction("checkpoint", None) as work:
-            yield work
+        return _Step(self, "checkpoint", None)
 
-    @asynccontextmanager
-    async def finish(self, outcome: str = "completed") -> AsyncIterator[Work]:
+    def finish(self, outcome: str = "completed") -> AbstractAsyncContextManager[Work]:
         """Commit the result, the outgoing events and "done" together. Raises ``FenceLost``; then nothing is written."""
-        async with self._transaction("finish", outcome) as work:
-            yield work
-        self.finished = True
-        self.outcome = outcome
+        return _Step(self, "finish", outcome)
 
-    @asynccontextmanager
-    async def _transaction(self, step: str, outcome: str | None) -> AsyncIterator[Work]:
-        with tracing.span(step, attributes=STORE):
-            async with self.commits.open(f"{step} of {self.event.type}") as part:
-                work = Work(part.connection, self.event, self.clock)
-                yield work
-                part.ending = Ending(self.claim, outcome, self.lease_s, work.messages, self.announce)
+
+class _Step(AbstractAsyncContextManager[Work]):
+    """One transaction of a run; every event has one, so that it is a class and no generator."""
+
+    def __init__(self, run: Run, step: str, outcome: str | None) -> None:
+        self._run = run
+        self._outcome = outcome
+        self._span = tracing.span(step, attributes=STORE)
+        self._commit = run.commits.open(f"{step} of {run.event.type}")
+
+    async def __aenter__(self) -> Work:
+        self._span.__enter__()
+        try:
+            self._part = await self._commit.__aenter__()
+        except BaseException as error:
+            self._span.__exit__(type(error), error, error.__traceback__)
+            raise
+        self._work = Work(self._part.connection, self._run.event, self._run.clock)
+        return self._work
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        run = self._run
+        if exc is None:
+            self._part.ending = Ending(run.claim, self._outcome, run.lease_s, self._work.messages, run.announce)
+        try:
+            await self._commit.__aexit__(kind, exc, trace)
+        except BaseException as error:
+            self._span.__exit__(type(error), error, error.__traceback__)
+            raise
+        self._span.__exit__(kind, exc, trace)
+        if exc is None and self._outcome is not None:
+            run.finished = True
+            run.outcome = self._outcome

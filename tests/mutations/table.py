@@ -95,12 +95,12 @@ MUTATIONS = (
     ),
     Mutation(
         "published before the commit",
-        "worker/store/group_commit.py",
-        '        pass_by("before_commit", [ending for ending, _ in self._parts])\n',
+        "worker/store/group.py",
+        '        pass_by("before_commit", endings)\n',
         "        for (ending, _), rows in zip(self._parts, written, strict=True):\n"
         "            ending.announce(rows)\n"
         "        await asyncio.sleep(0.3)\n"
-        '        pass_by("before_commit", [ending for ending, _ in self._parts])\n',
+        '        pass_by("before_commit", endings)\n',
         (f"{WALKS}[refresh at finish.before_commit]",),
     ),
     Mutation(

@@ -60,12 +60,12 @@ class MemoryDatabase(Database):
 
     @asynccontextmanager
     async def connection(self, what: str) -> AsyncIterator[Connection]:
-        async with translated(what):
+        with translated(what):
             yield MemoryConnection(self._server, None)
 
     @asynccontextmanager
     async def transaction(self, what: str) -> AsyncIterator[Connection]:
-        async with translated(what):
+        with translated(what):
             await self._server.world.wait("begin", 0.0005, 0.003)
             _alive(self._server)
             transaction = self._server.tables.begin()

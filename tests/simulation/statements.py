@@ -110,13 +110,20 @@ def _fenced(tx: Transaction, source: str, event_id: str, fence: int) -> Row | No
 _ONE: list[Row] = [{"?column?": 1}]
 
 
-@statement("update economic.inbox i set state = 'done', outcome = t.outcome")
-def finish(tx: Transaction, sources: list[str], ids: list[str], fences: list[int], outcomes: list[str]) -> list[Row]:
-    return [
-        {"source": source, "event_id": event_id, "fence": fence}
-        for source, event_id, fence, outcome in zip(sources, ids, fences, outcomes, strict=True)
+@statement("with finished as ( update economic.inbox i set state = 'done', outcome = t.outcome")
+def write_endings(tx: Transaction, *columns: Any) -> list[Row]:
+    finished = [
+        place
+        for place, (source, event_id, fence, outcome) in enumerate(zip(*columns[0:4], strict=True), 1)
         if _end(tx, source, event_id, fence, "done", outcome)
     ]
+    prolonged = [
+        place
+        for place, (source, event_id, fence, lease_s) in enumerate(zip(*columns[4:8], strict=True), 1)
+        if _prolong(tx, source, event_id, fence, lease_s)
+    ]
+    sent = [row["id"] for row in append(tx, *columns[8:])]
+    return [{"finished": finished, "prolonged": prolonged, "sent": sent}]
 
 
 @statement("update economic.inbox set state = 'dead', outcome = $4")
@@ -131,14 +138,20 @@ def _end(tx: Transaction, source: str, event_id: str, fence: int, state: str, ou
     return _ONE
 
 
-@statement("update economic.inbox i set lease_until = now() + make_interval(secs => t.lease_s)")
+@statement("updated_at = now() from unnest($1::text[], $2::text[], $3::bigint[], $4::float8[])")
 def extend(tx: Transaction, sources: list[str], ids: list[str], fences: list[int], leases: list[float]) -> list[Row]:
-    found = []
-    for source, event_id, fence, lease_s in zip(sources, ids, fences, leases, strict=True):
-        if _fenced(tx, source, event_id, fence) is not None:
-            tx.change(INBOX, (source, event_id), lease_until=tx.now + seconds(lease_s))
-            found.append({"source": source, "event_id": event_id, "fence": fence})
-    return found
+    return [
+        {"source": source, "event_id": event_id, "fence": fence}
+        for source, event_id, fence, lease_s in zip(sources, ids, fences, leases, strict=True)
+        if _prolong(tx, source, event_id, fence, lease_s)
+    ]
+
+
+def _prolong(tx: Transaction, source: str, event_id: str, fence: int, lease_s: float) -> bool:
+    if _fenced(tx, source, event_id, fence) is None:
+        return False
+    tx.change(INBOX, (source, event_id), lease_until=tx.now + seconds(lease_s))
+    return True
 
 
 @statement("update economic.inbox set state = $4, lease_until = null")
@@ -290,7 +303,7 @@ OUTBOX = "outbox"
 _MESSAGE = ("event_id", "type", "workspace_id", "exchange", "routing_key", "content_type", "headers", "body")
 
 
-@statement("insert into economic.outbox")
+@statement("select t.*, now() + make_interval(secs => $10)")
 def append(tx: Transaction, *columns: Any) -> list[Row]:
     *lists, lease_s = columns
     ids = []
@@ -352,11 +365,6 @@ LETTERS = "dead_letters"
 def find_connection(tx: Transaction, workspace: str) -> list[Row]:
     row = tx.get(CONNECTIONS, workspace)
     return [row] if row else []
-
-
-@statement("sync_every_minutes from economic.connections where workspace_id = any($1::text[])")
-def find_connections(tx: Transaction, workspaces: list[str]) -> list[Row]:
-    return [row for workspace in workspaces if (row := tx.get(CONNECTIONS, workspace))]
 
 
 @statement("sync_every_minutes from economic.connections order by workspace_id")

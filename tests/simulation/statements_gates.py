@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.simulation.statements import seconds, statement
+from tests.simulation.statements import CONNECTIONS, seconds, statement
 from tests.simulation.tables import Row, Transaction
 
 GATES = "gates"
@@ -22,14 +22,22 @@ def _is_held(tx: Transaction, row: Row) -> bool:
     return row["held_until"] is not None and row["held_until"] > tx.now
 
 
-@statement("select agreement_number, failures, held_because, greatest(")
-def find_gates(tx: Transaction, agreements: list[int]) -> list[Row]:
-    found = []
-    for number, row in tx.rows(GATES):
-        if (number in agreements or number == 0) and (row["failures"] or _is_held(tx, row)):
-            left = (row["held_until"] - tx.now).total_seconds() if row["held_until"] else 0.0
-            found.append({**row, "held_s": max(left, 0.0)})
-    return found
+@statement("from economic.connections c left join economic.gates g")
+def find_admission(tx: Transaction, workspaces: list[str]) -> list[Row]:
+    found = [row for workspace in workspaces if (row := tx.get(CONNECTIONS, workspace))]
+    return [{**row, **gate} for row in found for gate in _shut(tx, row["agreement_number"]) or [{"gate": None}]]
+
+
+def _shut(tx: Transaction, agreement: int) -> list[Row]:
+    gates = [row for number, row in tx.rows(GATES) if number in (agreement, 0)]
+    return [
+        {
+            "gate": row["agreement_number"], "failures": row["failures"], "held_because": row["held_because"],
+            "held_s": max((row["held_until"] - tx.now).total_seconds(), 0.0) if row["held_until"] else 0.0,
+        }
+        for row in gates
+        if row["failures"] or _is_held(tx, row)
+    ]  # fmt: skip
 
 
 @statement("update economic.gates set probe_until = now() + make_interval(secs => $2)")

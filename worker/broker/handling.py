@@ -15,6 +15,7 @@ from worker.broker.publisher import PUBLISH_TIMEOUT_S, Publisher
 from worker.broker.settling import Settler
 from worker.broker.topology import INTERNAL_EXCHANGE, LANE_QUEUES, Topology
 from worker.clock import Clock
+from worker.deadlines import Deadlines
 from worker.errors import BrokerError, Unroutable
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,7 @@ class Handling:
         self._clock = clock
         self._hold_limit_s = hold_limit_s
         self._on_damage = on_damage
+        self._deadlines = Deadlines()
 
     async def handle(self, process: Process, lane: Lane, message: DeliveredMessage, settler: Settler) -> None:
         """Process the message and settle it: acknowledged, put away or rejected. Raises only our cancellation."""
@@ -53,7 +55,7 @@ class Handling:
 
     async def _judge(self, process: Process, delivery: Delivery) -> Verdict:
         try:
-            async with asyncio.timeout(self._hold_limit_s):
+            with self._deadlines.limit(self._hold_limit_s):
                 return await process(delivery)
         except asyncio.CancelledError as exc:
             task = asyncio.current_task()

@@ -3,22 +3,26 @@
 import asyncio
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from uuid import uuid4
 
 from aio_pika.abc import AbstractChannel
-from aiormq.abc import AbstractChannel as UnderlayChannel
+from aiormq.channel import Channel
 from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
 from pamqp.commands import Basic
 
+from worker.broker import batch
+from worker.broker.batch import Confirms, Encoded
 from worker.broker.connection import Address, broker_errors
 from worker.broker.frames import PERSISTENT
 from worker.errors import BrokerError, BrokerUnavailable, Unroutable
-from worker.loop import end_tasks
 
 PUBLISH_TIMEOUT_S = 10.0
 MISSING_EXCHANGE = re.compile(r"no exchange '(?P<name>[^']*)'")
+_INEXPRESSIBLE = (ValueError, TypeError, struct.error)
+"""A message that AMQP cannot express: an over-long key, a header of a strange type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,23 @@ class Outgoing:
     message_id: str
     headers: Mapping[str, str | int]
     content_type: str = "application/cloudevents+json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What is to be sent, with the properties it is sent with."""
+
+    exchange: str
+    key: str
+    body: bytes
+    properties: Basic.Properties
+
+    @property
+    def id(self) -> str:
+        return str(self.properties.message_id)
+
+    def __str__(self) -> str:
+        return f"message {self.id} of type {self.key} to exchange '{self.exchange}'"
 
 
 class Publisher:
@@ -47,9 +68,14 @@ class Publisher:
         """
         self._address = address
         self._on_refused = on_refused
-        self._channel: UnderlayChannel | None = None
+        self._channel: Channel | None = None
         self._attached = asyncio.Event()
-        self._in_flight: dict[str, _Turn] = {}
+        self._in_flight: dict[str, asyncio.Event | None] = {}
+        """The message ids that are being published, with what to set when one is free again, where somebody waits.
+
+        One publish per message id at a time: aiormq finds the publish that a returned message belongs to by message
+        id, and with two in flight it would call the returned one confirmed.
+        """
 
     @property
     def attached(self) -> bool:
@@ -58,7 +84,10 @@ class Publisher:
 
     async def attach(self, channel: AbstractChannel) -> None:
         """Publish on this channel from now on; it must confirm and raise for returned messages."""
-        self._channel = await channel.get_underlay_channel()
+        underlay = await channel.get_underlay_channel()
+        if not isinstance(underlay, Channel):
+            raise TypeError(f"a channel of aiormq is needed, not {type(underlay).__name__}")
+        self._channel = underlay
         self._attached.set()
 
     def detach(self) -> None:
@@ -75,76 +104,113 @@ class Publisher:
         """
         await self.send(msg.exchange, msg.routing_key, msg.body, _properties(msg), timeout_s)
 
-    async def publish_many(
-        self, msgs: Iterable[Outgoing], timeout_s: float = PUBLISH_TIMEOUT_S
-    ) -> list[BrokerError | None]:
-        """Publish all with confirms in flight together; return per message ``None`` or what went wrong.
-
-        Each stands for itself, except that one clock runs for all of them.
-        """
-
-        async def attempt(msg: Outgoing) -> BrokerError | None:
-            try:
-                await self._send(msg.exchange, msg.routing_key, msg.body, _properties(msg))
-            except BrokerError as exc:
-                return exc
-            return None
-
-        sent = list(msgs)
-        if not sent:
-            return []
-        tasks = [asyncio.create_task(attempt(msg), name="publish") for msg in sent]
-        try:
-            await asyncio.wait(tasks, timeout=timeout_s)
-        finally:
-            await end_tasks(*(task for task in tasks if not task.done()))
-        return [
-            self._unconfirmed(msg.message_id, msg.routing_key, msg.exchange, timeout_s)
-            if task.cancelled()
-            else task.result()
-            for msg, task in zip(sent, tasks, strict=True)
-        ]
-
     async def send(
         self, exchange: str, routing_key: str, body: bytes, properties: Basic.Properties, timeout_s: float
     ) -> None:
-        """Publish with these very properties; otherwise as ``publish``."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._send(exchange, routing_key, body, properties)
-        except TimeoutError as exc:
-            raise self._unconfirmed(properties.message_id, routing_key, exchange, timeout_s) from exc
+        """Publish with these very properties, or with a message id of its own if there is none; else as ``publish``."""
+        properties.message_id = properties.message_id or uuid4().hex
+        (error,) = await self._send_all([_Message(exchange, routing_key, body, properties)], timeout_s)
+        if error is not None:
+            raise error
 
-    async def _send(self, exchange: str, routing_key: str, body: bytes, properties: Basic.Properties) -> None:
-        async with _Turn(self._in_flight, properties.message_id or ""):
-            channel = await self._live_channel()
-            try:
-                # wait=False: the confirm is awaited all the same, but not the flush of the socket, for which aiormq
-                # holds the channel's lock so that one publish would follow the other
-                await channel.basic_publish(  # type: ignore[call-arg]  # the abstract class lacks ``wait``
-                    body,
-                    exchange=exchange,
-                    routing_key=routing_key,
-                    properties=properties,
-                    mandatory=True,
-                    wait=False,
-                )
-            except (
-                BaseException
-            ) as exc:  # translated only when there is something to translate: this runs for every answer
-                if isinstance(exc, DeliveryError) and not isinstance(exc, PublishError) and channel is self._channel:
-                    self._on_refused()
-                what = _named(properties.message_id, routing_key, exchange)
-                with broker_errors(f"publishing {what}", self._address), _refusals(what, exchange):
-                    raise
+    async def publish_many(
+        self, msgs: Iterable[Outgoing], timeout_s: float = PUBLISH_TIMEOUT_S
+    ) -> list[BrokerError | None]:
+        """Publish all in one go, their confirms in flight together; return per message ``None`` or what went wrong.
 
-    def _unconfirmed(self, message_id: str | None, key: str, exchange: str, timeout_s: float) -> BrokerUnavailable:
-        return BrokerUnavailable(
-            f"RabbitMQ at {self._address} did not confirm {_named(message_id, key, exchange)} within {timeout_s:g} s"
-            + ("" if self.attached else ": no connection")
+        Each stands for itself, except that one clock runs for all of them.
+        """
+        return await self._send_all(
+            [_Message(msg.exchange, msg.routing_key, msg.body, _properties(msg)) for msg in msgs], timeout_s
         )
 
-    async def _live_channel(self) -> UnderlayChannel:
+    async def _send_all(self, messages: Sequence[_Message], timeout_s: float) -> list[BrokerError | None]:
+        results: dict[int, BrokerError | None] = {}
+        until = asyncio.get_running_loop().time() + timeout_s
+        left = dict(enumerate(messages))
+        while left:
+            together = await self._take_turns(left, until)
+            try:
+                errors = await self._send_together(together, until)
+            finally:
+                self._end_turns(together.values())
+            late = left if not together else {}  # the id of the first was in flight until the time was over
+            for place in {**together, **late}:
+                error = errors.get(place, TimeoutError() if late else None)
+                results[place] = self._explained(error, left.pop(place), timeout_s)
+        return [results[place] for place in sorted(results)]
+
+    async def _take_turns(self, left: Mapping[int, _Message], until: float) -> dict[int, _Message]:
+        """Return those that may go together: each message id once, none that is in flight. None when time is over."""
+        first = next(iter(left.values()))
+        try:
+            async with asyncio.timeout_at(until):
+                while first.id in self._in_flight:
+                    free = self._in_flight[first.id] = self._in_flight[first.id] or asyncio.Event()
+                    await free.wait()
+        except TimeoutError:
+            return {}
+        together: dict[int, _Message] = {}
+        for place, message in left.items():
+            if message.id not in self._in_flight:
+                self._in_flight[message.id] = None
+                together[place] = message
+        return together
+
+    def _end_turns(self, messages: Iterable[_Message]) -> None:
+        for message in messages:
+            free = self._in_flight.pop(message.id, None)
+            if free is not None:
+                free.set()
+
+    async def _send_together(self, messages: Mapping[int, _Message], until: float) -> dict[int, BaseException]:
+        """Return the errors of those that were not confirmed."""
+        errors: dict[int, BaseException] = {}
+        encoded: dict[int, Encoded] = {}
+        channel: Channel | None = None
+        confirms: Confirms | None = None
+        failure: BaseException = TimeoutError()
+        try:
+            async with asyncio.timeout_at(until):
+                channel = await self._live_channel()
+                for place, message in messages.items():
+                    try:
+                        encoded[place] = batch.encode(
+                            channel, message.exchange, message.key, message.body, message.properties
+                        )
+                    except _INEXPRESSIBLE as exc:
+                        errors[place] = exc
+                if encoded:
+                    confirms = await batch.send(channel, list(encoded.values()))
+                    await confirms.over
+        except Exception as exc:  # the time is over, or the channel went before anything was sent
+            failure = exc
+        finally:
+            told = confirms.end() if confirms is not None else None
+        for number, place in enumerate(messages if channel is None else encoded):
+            error = told[number] if told is not None else failure
+            if error is not None:
+                errors[place] = error
+        if channel is self._channel and any(map(_is_refusal, errors.values())):
+            self._on_refused()
+        return errors
+
+    def _explained(self, error: BaseException | None, message: _Message, timeout_s: float) -> BrokerError | None:
+        """Return our error for the driver's."""
+        if error is None:
+            return None
+        if isinstance(error, TimeoutError):
+            return BrokerUnavailable(
+                f"RabbitMQ at {self._address} did not confirm {message} within {timeout_s:g} s"
+                + ("" if self.attached else ": no connection")
+            )
+        try:
+            with broker_errors(f"publishing {message}", self._address), _refusals(str(message), message.exchange):
+                raise error
+        except BrokerError as explained:
+            return explained
+
+    async def _live_channel(self) -> Channel:
         while (channel := self._channel) is None or channel.is_closed:
             self.detach()  # whoever keeps us supplied may not have noticed yet
             await self._attached.wait()
@@ -160,39 +226,9 @@ def _properties(msg: Outgoing) -> Basic.Properties:
     )
 
 
-def _named(message_id: str | None, routing_key: str, exchange: str) -> str:
-    return f"message {message_id} of type {routing_key} to exchange '{exchange}'"
-
-
-class _Turn:
-    """One publish per message id at a time.
-
-    aiormq finds the publish that a returned message belongs to by message id: with two in flight it would
-    call the returned one confirmed.
-    """
-
-    def __init__(self, in_flight: "dict[str, _Turn]", message_id: str) -> None:
-        self._in_flight = in_flight
-        self._message_id = message_id
-        self._done: asyncio.Event | None = None
-        """Made by the first that has to wait, which is rare."""
-
-    async def __aenter__(self) -> None:
-        while self._message_id and (other := self._in_flight.get(self._message_id)) is not None:
-            await other.over()
-        self._in_flight[self._message_id] = self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._in_flight.get(self._message_id) is self:
-            del self._in_flight[self._message_id]
-        if self._done is not None:
-            self._done.set()
-
-    async def over(self) -> None:
-        """Wait until this turn is over."""
-        if self._done is None:
-            self._done = asyncio.Event()
-        await self._done.wait()
+def _is_refusal(error: BaseException) -> bool:
+    """Whether the broker said no to a message that it could route."""
+    return isinstance(error, DeliveryError) and not isinstance(error, PublishError)
 
 
 @contextmanager
@@ -204,8 +240,8 @@ def _refusals(what: str, exchange: str) -> Iterator[None]:
         raise Unroutable(f"no queue takes {what}") from exc
     except DeliveryError as exc:
         raise BrokerUnavailable(f"RabbitMQ refused {what}: the queue is full or has no leader") from exc
-    except (ValueError, TypeError, struct.error) as exc:
-        # It could not even be written down (an over-long key, a header of a strange type); nothing was sent.
+    except _INEXPRESSIBLE as exc:
+        # It could not even be written down; nothing was sent.
         raise Unroutable(f"{what} cannot be expressed in AMQP: {exc}") from exc
     except ChannelNotFoundEntity as exc:
         # The missing exchange closes the channel under everybody; only its own message is to blame.

@@ -11,6 +11,7 @@ from worker.cli.output import print_json, with_settings
 from worker.loop import calm_collector
 from worker.ops.app import serving
 from worker.store import migrate as migrations
+from worker.telemetry.logging import settle
 
 
 async def run(processes: int = 1) -> int:
@@ -28,6 +29,7 @@ async def run(processes: int = 1) -> int:
         async with worker(settings) as made:
             _when_asked_to_stop(made.stop)
             calm_collector()
+            settle()
             async with serving(made, settings.http_host, settings.http_port, make_front(settings, made)):
                 await made.run()
     except asyncio.CancelledError:

@@ -26,6 +26,8 @@ def path_key(key: str | int) -> str:
     Raises ValueError for an empty key: the path would be that of the whole list.
     """
     text = str(key)
+    if isinstance(key, int):
+        return text  # digits, as nearly all keys are
     if not text:
         raise ValueError("an empty key has no address")
     return quote("".join(_ESCAPES.get(character, character) for character in text), safe="")

@@ -4,7 +4,6 @@ Only GET is retried here, and only for seconds; longer waiting is the worker's l
 is ``OutcomeUnknown``; one that provably never left is ``Unavailable``. Redirects are never followed.
 """
 
-import asyncio
 import random as random_module
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from yarl import URL
 
 from worker import failpoints
 from worker.clock import Clock
+from worker.deadlines import Deadlines
 from worker.economic import backoff
 from worker.economic.call import Addresses, Call, Grant
 from worker.economic.limiter import Limiter, LocalLimiter, read_cost, read_rate
@@ -138,6 +138,7 @@ class Transport:
         self._limiter: Limiter = limiter or LocalLimiter(clock)
         self._sessions: Sessions | None = None
         self._agent = _user_agent()
+        self._deadlines = Deadlines()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {'started' if self._sessions else 'stopped'}>"
@@ -145,9 +146,8 @@ class Transport:
     async def start(self) -> None:
         """Open the connection pool."""
         if self._sessions is None:
-            timeout = aiohttp.ClientTimeout(
-                total=self._attempt_timeout_s, sock_connect=min(_CONNECT_TIMEOUT_S, self._attempt_timeout_s)
-            )
+            # the whole of a try is limited by ``_exchange``: aiohttp's own limit is a timer for every request
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(_CONNECT_TIMEOUT_S, self._attempt_timeout_s))
             self._sessions = Sessions.open(self._max_connections, timeout)
 
     async def close(self) -> None:
@@ -171,7 +171,7 @@ class Transport:
         """
         progress = _Progress(self.clock, self.clock.monotonic() + self._deadline_s)
         try:
-            async with asyncio.timeout(self._deadline_s):
+            with self._deadlines.limit(self._deadline_s):
                 return await self._tries(call, grant, progress)
         except TimeoutError:
             reason = f"no complete answer within {self._deadline_s:g} s"
@@ -201,6 +201,8 @@ class Transport:
         return backoff.honoured_s(error.retry_after_s, attempt, self._random)
 
     async def _once(self, call: Call, grant: Grant, progress: _Progress) -> bytes | _Failure:
+        if not tracing.is_on():
+            return (await self._measured(call, grant, progress))[0]
         with tracing.span(
             f"{call.method} {call.family}",
             "client",
@@ -255,19 +257,20 @@ class Transport:
             raise RuntimeError("the e-conomic client is not started")
         quick = True
         try:
-            async with self._sessions.of(call).request(
-                call.method,
-                URL(url, encoded=True),
-                data=call.body,
-                headers=self._headers(call, grant),
-                allow_redirects=False,
-                trace_request_ctx=progress,
-            ) as response:
-                if not call.safe:
-                    failpoints.hit("call.answering")
-                secrets = (self._app_secret, grant.token, *call.secrets)
-                body = scrub(await self._read(response), *secrets)
-                return _Answer(response.status, _clean(response.headers, secrets), body)
+            with self._deadlines.limit(self._attempt_timeout_s):
+                async with self._sessions.of(call).request(
+                    call.method,
+                    URL(url, encoded=True),
+                    data=call.body,
+                    headers=self._headers(call, grant),
+                    allow_redirects=False,
+                    trace_request_ctx=progress,
+                ) as response:
+                    if not call.safe:
+                        failpoints.hit("call.answering")
+                    secrets = (self._app_secret, grant.token, *call.secrets)
+                    body = scrub(await self._read(response), *secrets)
+                    return _Answer(response.status, _clean(response.headers, secrets), body)
         except _TooLarge:
             reason, quick = f"the answer is larger than {self._max_body_bytes} bytes", False
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
@@ -276,6 +279,9 @@ class Transport:
         return _Failure(_lost(call, progress, reason), quick)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        # what is packed may be a thousand times larger than it says
+        if "Content-Encoding" not in response.headers and (response.content_length or _CHUNK) < _CHUNK:
+            return await response.read()
         body = bytearray()
         async for chunk in response.content.iter_chunked(_CHUNK):
             body += chunk

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from worker.errors import StoreUnavailable
 from worker.runtime.coalescing import Coalescer
 from worker.runtime.lease import LEASE_S
-from worker.store import connections, gates, inbox
+from worker.store import admission, inbox
+from worker.store.admission import Admission
 from worker.store.connections import EconomicConnection
 from worker.store.gates import Gate
 from worker.store.inbox import ClaimResult, Received
@@ -34,20 +35,20 @@ def claiming(database: Database) -> Claims:
     async def claim_many(events: Sequence[Received]) -> list[Claimed]:
         """Claim a batch, and read the connections it needs after that: a claim never works with an older grant.
 
-        In one transaction, which is one commit, but not in one statement: each reads what is committed when it begins,
-        and a claim that waited for somebody's reconnect must see the grant of that reconnect.
+        Two statements, each a transaction of its own: the second reads what is committed when it begins, and a claim
+        that waited for somebody's reconnect must see the grant of that reconnect.
         """
         CLAIM_BATCH.observe(len(events))
-        async with database.transaction("claim") as connection:
+        async with database.connection("claim") as connection:
             results = await inbox.claim_many(connection, events, LEASE_S)
             claimed = {event.workspace_id for event, result in zip(events, results, strict=True) if result.claim}
-            found = await connections.find_many(connection, sorted(claimed)) if claimed else {}
-            agreements = sorted({each.agreement_number for each in found.values()})
-            shut = await gates.find(connection, agreements) if agreements else {}
-        return [
-            Claimed(result, found.get(event.workspace_id), shut) for event, result in zip(events, results, strict=True)
-        ]
+            found = await admission.find(connection, sorted(claimed)) if claimed else {}
+        return [_claimed(result, found.get(event.workspace_id)) for event, result in zip(events, results, strict=True)]
 
     return Coalescer(
         claim_many, key=lambda event: (event.source, event.event_id), limit=MANY, shared=(StoreUnavailable,)
     )
+
+
+def _claimed(result: ClaimResult, found: Admission | None) -> Claimed:
+    return Claimed(result, found.connection, found.gates) if found else Claimed(result, None, {})

@@ -5,6 +5,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
+from worker.cadence import Cadence
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -30,6 +32,7 @@ class Coalescer(Generic[T, R]):
         self._shared = shared
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._task: asyncio.Task[None] | None = None
+        self._cadence = Cadence()
 
     async def __call__(self, item: T) -> R:
         """Return the result for one item."""
@@ -41,7 +44,9 @@ class Coalescer(Generic[T, R]):
 
     async def _run(self) -> None:
         try:
-            while batch := self._next():
+            while self._waiting:
+                await self._cadence.turn()
+                batch = self._next()
                 await self._settle(batch)
         finally:
             self._task = None
@@ -64,6 +69,8 @@ class Coalescer(Generic[T, R]):
         return list(batch.values())
 
     async def _settle(self, batch: Sequence[tuple[T, "asyncio.Future[R]"]]) -> None:
+        if not batch:
+            return
         try:
             results = await self._many([item for item, _ in batch])
         except self._shared as exc:

@@ -6,7 +6,8 @@ and acknowledgement: the claim finds the event done. Nothing is acknowledged bef
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,7 @@ from schemas.problem import Cause
 from worker import failpoints
 from worker.broker.delivery import Ack, Delivery, Lane, Move, PutAway, Verdict
 from worker.clock import Clock
+from worker.deadlines import Deadlines
 from worker.economic.client import EconomicClient
 from worker.errors import GrantRevoked, StoreUnavailable
 from worker.run import STORE, Handler, Run
@@ -77,6 +79,9 @@ class Dispatcher:
     leases: Leases = field(init=False)
     gatekeeper: Gatekeeper = field(init=False)
     _claims: Claims = field(init=False)
+    _deadlines: Deadlines = field(default_factory=Deadlines)
+    _owner: str = field(default_factory=lambda: str(uuid4()))
+    _deliveries: Iterator[int] = field(default_factory=itertools.count)
     _commits: Mapping[Lane, Commits] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,7 +118,7 @@ class Dispatcher:
 
     async def _patiently(self, delivery: Delivery, account: Account) -> Verdict:
         delay_s = 0.5
-        owner = str(uuid4())
+        owner = f"{self._owner}/{next(self._deliveries)}"
         while True:
             try:
                 alone = delivery.lane is Lane.SOLO
@@ -223,14 +228,13 @@ class Dispatcher:
             raise kills_the_process(claim)
         if _called_for(handler, claimed.connection):
             await self._admit(run, handler, claimed, lane)
-        async with asyncio.timeout(handler.time_limit_s):
-            with self.leases.held(claim):
-                try:
-                    await handler.handle(event, run)
-                except Spoiled as exc:
-                    log.info("delivery.alone", reason=str(exc))
-                    run.commits = OwnTransaction(self.database)
-                    await handler.handle(event, run)
+        with self._deadlines.limit(handler.time_limit_s), self.leases.held(claim):
+            try:
+                await handler.handle(event, run)
+            except Spoiled as exc:
+                log.info("delivery.alone", reason=str(exc))
+                run.commits = OwnTransaction(self.database)
+                await handler.handle(event, run)
         if not run.finished:
             raise RuntimeError(f"the handler of {event.type} returned without finishing")
         return Ack(), run.outcome

@@ -1,8 +1,6 @@
 """How long a claim holds, and the heartbeat that prolongs the claims whose handlers run on."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import structlog
 
@@ -33,16 +31,17 @@ class Leases:
         self._held: dict[Claim, float] = {}
         self._task: asyncio.Task[None] | None = None
 
-    @contextmanager
-    def held(self, claim: Claim) -> Iterator[None]:
+    def held(self, claim: Claim) -> "_Held":
         """Keep the claim alive while the block runs; if that fails, the fence decides at the commit."""
+        return _Held(self, claim)
+
+    def _hold(self, claim: Claim) -> None:
         self._held[claim] = self._clock.monotonic()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._keep(), name="leases")
-        try:
-            yield
-        finally:
-            self._held.pop(claim, None)
+
+    def _let_go(self, claim: Claim) -> None:
+        self._held.pop(claim, None)
 
     def stop(self) -> None:
         """End the heartbeat."""
@@ -67,3 +66,19 @@ class Leases:
             for claim in due:
                 if claim in self._held:
                     self._held[claim] = now
+
+
+class _Held:
+    """The time that one claim is worked on; every event has one, so that it is a class and no generator."""
+
+    __slots__ = ("_claim", "_leases")
+
+    def __init__(self, leases: Leases, claim: Claim) -> None:
+        self._leases = leases
+        self._claim = claim
+
+    def __enter__(self) -> None:
+        self._leases._hold(self._claim)
+
+    def __exit__(self, *_: object) -> None:
+        self._leases._let_go(self._claim)

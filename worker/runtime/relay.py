@@ -5,8 +5,8 @@ and delete sends the event again with the same id; readers act on (source, id) o
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -14,6 +14,7 @@ from worker import failpoints
 from worker.broker.publisher import Outgoing, Publisher
 from worker.clock import Clock
 from worker.errors import BrokerError, StoreUnavailable, Unroutable
+from worker.loop import end_tasks
 from worker.store import outbox
 from worker.store.outbox import OutboxRow
 from worker.store.pool import Database
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 BATCH = 200
+MANY_BATCHES = 8
+"""Batches on their way at once: the next one is sent while the confirms of those before are still to come."""
 POLL_S = 2.0
 DELETE_AFTER_S = 0.25
 
@@ -39,6 +42,8 @@ class Relay:
         self._fresh: list[OutboxRow] = []
         self._confirmed: list[int] = []
         self._oldest_confirmed = 0.0
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._forgetting: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._stopping = False
         self.published = 0
@@ -53,22 +58,42 @@ class Relay:
     async def run(self) -> None:
         """Relay until ``stop``; survives Postgres and RabbitMQ being away."""
         next_poll = self._clock.monotonic()
-        while not self._stopping or self._fresh:
-            try:
+        try:
+            while not self._stopping or self._fresh:
                 batch = self._next_fresh()
                 if not batch and self._clock.monotonic() >= next_poll:
                     batch = await self._left_over()
                     next_poll = self._clock.monotonic() + (0.0 if len(batch) == BATCH else POLL_S)
                 if batch:
-                    await self._publish(batch)
-                if self._due():
-                    await self._forget_confirmed()
-            except StoreUnavailable as exc:
-                log.warning("relay.store_away", error=str(exc))
-                await self._clock.sleep(1.0)
-            if not self._fresh and not self._stopping:
-                await self._wait(DELETE_AFTER_S if self._confirmed else POLL_S)
-        await self._forget_confirmed()
+                    await self._begin(self._publish(batch))
+                if self._due() and self._forgetting is None:
+                    self._forgetting = await self._begin(self._forget_confirmed())
+                    self._forgetting.add_done_callback(self._forgotten)
+                if not self._fresh and not self._stopping:
+                    await self._wait(DELETE_AFTER_S if self._confirmed else POLL_S)
+            if self._under_way:
+                await asyncio.wait(self._under_way)
+            await self._forget_confirmed()
+        finally:
+            await end_tasks(*self._under_way)
+
+    async def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do it beside the others that are under way; waits while there are too many."""
+        while len(self._under_way) >= MANY_BATCHES:
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+        task = asyncio.create_task(self._surviving(work), name="relay-batch")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+    async def _surviving(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except StoreUnavailable as exc:
+            log.warning("relay.store_away", error=str(exc))
+
+    def _forgotten(self, _task: asyncio.Task[None]) -> None:
+        self._forgetting = None
 
     def _due(self) -> bool:
         """Return whether the confirmed rows should be deleted now: many of them, or waiting for a while."""
@@ -89,8 +114,12 @@ class Relay:
         return batch
 
     async def _left_over(self) -> list[OutboxRow]:
-        async with self._database.connection("outbox poll") as connection:
-            return await outbox.take(connection, BATCH)
+        try:
+            async with self._database.connection("outbox poll") as connection:
+                return await outbox.take(connection, BATCH)
+        except StoreUnavailable as exc:
+            log.warning("relay.store_away", error=str(exc))
+            return []
 
     async def _wait(self, seconds: float) -> None:
         try:
@@ -139,6 +168,7 @@ class Relay:
                 failpoints.hit("relay.deleted")
             except StoreUnavailable:
                 self._confirmed = ids + self._confirmed
+                self._oldest_confirmed = self._clock.monotonic()
                 raise
 
 

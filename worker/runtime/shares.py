@@ -8,8 +8,7 @@ waits, and the one with the least at work goes first. Knows no broker, no databa
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 PATIENT = 16
 """How many deliveries of one workspace may wait for their turn here, or as many as may be at work if that is less;
@@ -42,26 +41,27 @@ class Shares:
         """Return the workspaces of which enough wait already: more would not help them."""
         return [workspace for workspace, waiting in self._waiting.items() if len(waiting) * 2 >= self._patient]
 
-    @asynccontextmanager
-    async def turn(self, workspace: str) -> AsyncIterator[None]:
+    def turn(self, workspace: str) -> "_Turn":
         """Be at work for this workspace; waits until it may."""
+        return _Turn(self, workspace)
+
+    async def _take(self, workspace: str) -> None:
         if workspace in self._waiting or not self._may_begin(workspace):
             await self._wait(workspace)
         else:
             self._begin(workspace)
-        try:
-            yield
-        finally:
-            self._end(workspace)
 
     def _may_begin(self, workspace: str) -> bool:
         mine = self._at_work[workspace]
-        if self.at_work >= self.limit:
-            # about how many want something: those at work; who only waits is counted by its own try here
-            share = max(1, self.limit // max(1, len(self._at_work) + (mine == 0)))
-            if mine >= share or self.at_work >= 2 * self.limit:
-                return False
-        return mine < self._most(workspace)
+        return self._has_room(mine) and mine < self._most(workspace)
+
+    def _has_room(self, mine: int) -> bool:
+        """Return whether there is room for a workspace that has so many at work."""
+        if self.at_work < self.limit:
+            return True
+        # about how many want something: those at work; who only waits is counted by its own try here
+        share = max(1, self.limit // max(1, len(self._at_work) + (mine == 0)))
+        return mine < share and self.at_work < 2 * self.limit
 
     def _begin(self, workspace: str) -> None:
         self._at_work[workspace] += 1
@@ -98,13 +98,31 @@ class Shares:
             self._forget(following, turn)
             self._begin(following)
             turn.set_result(None)
+            if self.at_work >= self.limit:
+                break  # one for one: who has less than its share and waits has the turn after that
 
     def _next(self) -> str | None:
         """Return whose turn is next: of those who may begin the one with the least at work."""
         least = min(self._waiting, key=self._at_work.__getitem__)
-        if self._may_begin(least):
+        if not self._has_room(self._at_work[least]):
+            return None  # nor has anybody who has more at work
+        if self._at_work[least] < self._most(least):
             return least
-        if self.at_work >= 2 * self.limit:
-            return None
         able = [workspace for workspace in self._waiting if self._may_begin(workspace)]
         return min(able, key=self._at_work.__getitem__, default=None)
+
+
+class _Turn:
+    """One delivery's time at work; every delivery has one, so that it is a class and no generator."""
+
+    __slots__ = ("_shares", "_workspace")
+
+    def __init__(self, shares: Shares, workspace: str) -> None:
+        self._shares = shares
+        self._workspace = workspace
+
+    async def __aenter__(self) -> None:
+        await self._shares._take(self._workspace)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._shares._end(self._workspace)

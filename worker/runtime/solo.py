@@ -36,18 +36,21 @@ class Company:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    @asynccontextmanager
-    async def beside_others(self) -> AsyncIterator[None]:
+    def beside_others(self) -> "_Beside":
         """Work next to others; waits while somebody is alone, or wants to be."""
-        async with self._alone:
-            self._beside += 1
-            self._empty.clear()
-        try:
-            yield
-        finally:
-            self._beside -= 1
-            if not self._beside:
-                self._empty.set()
+        return _Beside(self)
+
+    async def _join(self) -> None:
+        if self._alone.locked():
+            async with self._alone:
+                pass
+        self._beside += 1
+        self._empty.clear()
+
+    def _leave(self) -> None:
+        self._beside -= 1
+        if not self._beside:
+            self._empty.set()
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
@@ -55,3 +58,18 @@ class Company:
         async with self._alone:
             await self._empty.wait()
             yield
+
+
+class _Beside:
+    """The time of one delivery next to others; every delivery has one, so that it is a class and no generator."""
+
+    __slots__ = ("_company",)
+
+    def __init__(self, company: Company) -> None:
+        self._company = company
+
+    async def __aenter__(self) -> None:
+        await self._company._join()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._company._leave()

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from worker import failpoints
 from worker.errors import WorkerError
-from worker.store import inbox, outbox
+from worker.store import endings, inbox
 from worker.store.inbox import Claim
 from worker.store.outbox import OutboxMessage, OutboxRow
 from worker.store.pool import Connection, Database
@@ -80,22 +80,19 @@ class OwnTransaction:
         ending.announce(written[0])
 
 
-def pass_by(step: str, endings: Sequence[Ending]) -> None:
+def pass_by(step: str, given: Sequence[Ending]) -> None:
     """Come past the failpoint ``step`` of each event's finish or checkpoint."""
-    for ending in endings:
+    for ending in given:
         failpoints.hit("checkpoint" if ending.outcome is None else "finish", step)
 
 
-async def write_endings(connection: Connection, endings: Sequence[Ending]) -> tuple[list[list[OutboxRow]], set[Claim]]:
+async def write_endings(connection: Connection, given: Sequence[Ending]) -> tuple[list[list[OutboxRow]], set[Claim]]:
     """Write what the endings say; returns the outgoing rows per ending, and the claims that are no longer valid."""
-    finished = [(ending.claim, ending.outcome) for ending in endings if ending.outcome is not None]
-    going_on = [(ending.claim, ending.lease_s) for ending in endings if ending.outcome is None]
-    lost = set[Claim]()
-    if finished:
-        lost |= await inbox.finish_many(connection, finished)
-    if going_on:
-        lost |= await inbox.extend_many(connection, going_on)
-    if lost:
-        return [], lost
-    rows = iter(await outbox.append(connection, [message for ending in endings for message in ending.messages]))
-    return [[next(rows) for _ in ending.messages] for ending in endings], lost
+    rows, lost = await endings.write(
+        connection,
+        [(ending.claim, ending.outcome) for ending in given if ending.outcome is not None],
+        [(ending.claim, ending.lease_s) for ending in given if ending.outcome is None],
+        [message for ending in given for message in ending.messages],
+    )
+    following = iter(rows)
+    return [[next(following) for _ in ending.messages] for ending in given], lost

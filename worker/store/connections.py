@@ -1,6 +1,6 @@
 """Which workspace is connected to which agreement, with its sealed grant and its choices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -38,9 +38,16 @@ class EconomicConnection:
         return self.status == "active"
 
 
-_COLUMNS = """id, workspace_id, agreement_number, company_name, base_currency, status, grant_sealed, grant_key_id,
-              booking, on_missing_product, on_missing_customer, defaults, problem, grant_version,
-              sync_every_minutes"""
+_NAMES = (
+    "id", "workspace_id", "agreement_number", "company_name", "base_currency", "status", "grant_sealed", "grant_key_id",
+    "booking", "on_missing_product", "on_missing_customer", "defaults", "problem", "grant_version", "sync_every_minutes",
+)  # fmt: skip
+_COLUMNS = ", ".join(_NAMES)
+
+
+def columns_of(alias: str) -> str:
+    """SQL: the columns that ``read`` wants."""
+    return ", ".join(f"{alias}.{name}" for name in _NAMES)
 
 
 def open_grant(vault: Vault, connection: EconomicConnection) -> SecretStr:
@@ -56,22 +63,13 @@ async def find(connection: Connection, workspace_id: str) -> EconomicConnection 
         f"select {_COLUMNS} from economic.connections where workspace_id = $1",  # noqa: S608
         workspace_id,
     )
-    return _read(row) if row else None
-
-
-async def find_many(connection: Connection, workspace_ids: Sequence[str]) -> dict[str, EconomicConnection]:
-    """Return the connections of these workspaces, in whatever state; a workspace that has none is left out."""
-    rows = await connection.fetch(
-        f"select {_COLUMNS} from economic.connections where workspace_id = any($1::text[])",  # noqa: S608
-        list(workspace_ids),
-    )
-    return {row["workspace_id"]: _read(row) for row in rows}
+    return read(row) if row else None
 
 
 async def find_all(connection: Connection) -> list[EconomicConnection]:
     """Return every connection, by workspace."""
     rows = await connection.fetch(f"select {_COLUMNS} from economic.connections order by workspace_id")  # noqa: S608
-    return [_read(row) for row in rows]
+    return [read(row) for row in rows]
 
 
 async def establish(
@@ -118,7 +116,7 @@ async def establish(
         dict(defaults),
         booking,
     )
-    return _read(row)
+    return read(row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +146,7 @@ async def choose(connection: Connection, workspace_id: str, choices: Choices) ->
     )
     if row is None:
         raise LookupError(f"workspace {workspace_id} has no connection")
-    return _read(row)
+    return read(row)
 
 
 async def in_other_workspaces(connection: Connection, agreement_number: int, workspace_id: str) -> bool:
@@ -203,7 +201,7 @@ async def close(connection: Connection, workspace_id: str) -> EconomicConnection
             where workspace_id = $1 and status <> 'closed' returning {_COLUMNS}""",  # noqa: S608
         workspace_id,
     )
-    return _read(row) if row else None
+    return read(row) if row else None
 
 
 async def unlock_drafts(connection: Connection, workspace_id: str) -> int:
@@ -216,7 +214,8 @@ async def unlock_drafts(connection: Connection, workspace_id: str) -> int:
     return int(status.rsplit(" ", 1)[1])
 
 
-def _read(row: Any) -> EconomicConnection:
+def read(row: Any) -> EconomicConnection:
+    """Return the connection that a row with these columns tells of."""
     sealed = Sealed(row["grant_key_id"], row["grant_sealed"]) if row["grant_sealed"] else None
     return EconomicConnection(
         id=row["id"],

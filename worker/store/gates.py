@@ -33,13 +33,6 @@ class Reserved:
     wait_s: float
 
 
-_FIND = """
-select agreement_number, failures, held_because,
-       greatest(extract(epoch from held_until - now()), 0)::float8 as held_s
-from economic.gates
-where (agreement_number = any($1::int[]) or agreement_number = 0) and (failures > 0 or held_until > now())
-"""
-
 _PROBE = """
 update economic.gates set probe_until = now() + make_interval(secs => $2), updated_at = now()
 where agreement_number = $1 and (probe_until is null or probe_until <= now())
@@ -107,19 +100,15 @@ from economic.gates where held_until > now() or failures > 0 order by agreement_
 """
 
 
-async def find(connection: Connection, agreements: Sequence[int]) -> dict[int, Gate]:
-    """Return the gates that are not plainly open, ``WHOLE`` among them."""
-    rows = await connection.fetch(_FIND, list(agreements))
-    return {
-        row["agreement_number"]: Gate(
-            row["agreement_number"],
-            row["failures"],
-            row["held_s"] or 0.0,
-            row["held_because"],
-            row["agreement_number"] == WHOLE,
-        )
-        for row in rows
-    }
+def columns_of(alias: str) -> str:
+    """SQL: the columns that ``read`` wants."""
+    return f"""{alias}.failures, {alias}.held_because,
+       greatest(extract(epoch from {alias}.held_until - now()), 0)::float8 as held_s"""
+
+
+def read(row: Any, agreement: int) -> Gate:
+    """Return the gate that a row with these columns tells of."""
+    return Gate(agreement, row["failures"], row["held_s"] or 0.0, row["held_because"], agreement == WHOLE)
 
 
 async def take_probe(connection: Connection, agreement: int, lease_s: float) -> bool:

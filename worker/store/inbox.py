@@ -1,4 +1,4 @@
-"""The inbox: every event once. Claim, put back, finish, bury; each call names the claim's fence.
+"""The inbox: every event once. Claim, put back, bury; each call names the claim's fence. ``endings`` finishes.
 
 A claim is a lease. While it lasts nobody else works on the event; once it has run out the event may be claimed
 again with a higher fence, and a late writer that still holds the old fence is refused (``FenceLost``).
@@ -101,14 +101,6 @@ from economic.inbox i
 join unnest($1::text[], $2::text[], $3::bytea[]) as t(source, event_id, body_hash) using (source, event_id)
 """
 
-_FINISH = """
-update economic.inbox i
-set state = 'done', outcome = t.outcome, body = null, lease_until = null, finished_at = now(), updated_at = now()
-from unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) as t(source, event_id, fence, outcome)
-where i.source = t.source and i.event_id = t.event_id and i.fence = t.fence and i.state = 'running'
-returning i.source, i.event_id, i.fence
-"""
-
 _EXTEND = """
 update economic.inbox i set lease_until = now() + make_interval(secs => t.lease_s), updated_at = now()
 from unnest($1::text[], $2::text[], $3::bigint[], $4::float8[]) as t(source, event_id, fence, lease_s)
@@ -197,17 +189,6 @@ def _standing(state: str, same: bool) -> Standing:
     return Standing.PARKED if state == "parked" else Standing.HELD
 
 
-async def finish(connection: Connection, claim: Claim, outcome: str) -> None:
-    """Mark the event done. Raises ``FenceLost`` when this run no longer owns it."""
-    if await finish_many(connection, [(claim, outcome)]):
-        raise fence_lost(claim)
-
-
-async def finish_many(connection: Connection, ends: Sequence[tuple[Claim, str]]) -> set[Claim]:
-    """Mark events done, each with its outcome; returns the claims that are no longer valid (nothing was written)."""
-    return await _each(connection, _FINISH, ends)
-
-
 async def extend(connection: Connection, claim: Claim, lease_s: float) -> None:
     """Prolong the lease, so that long work in steps keeps its event. Raises ``FenceLost``."""
     if await extend_many(connection, [(claim, lease_s)]):
@@ -216,7 +197,16 @@ async def extend(connection: Connection, claim: Claim, lease_s: float) -> None:
 
 async def extend_many(connection: Connection, leases: Sequence[tuple[Claim, float]]) -> set[Claim]:
     """Prolong leases by seconds from now; returns the claims that are no longer valid (nothing was written)."""
-    return await _each(connection, _EXTEND, leases)
+    rows = await connection.fetch(
+        _EXTEND,
+        [claim.source for claim, _ in leases],
+        [claim.event_id for claim, _ in leases],
+        [claim.fence for claim, _ in leases],
+        [lease_s for _, lease_s in leases],
+    )
+    # with the fence: a batch may hold two claims of one event, the one that was lost and the one that took over
+    valid = {(row["source"], row["event_id"], row["fence"]) for row in rows}
+    return {claim for claim, _ in leases if (claim.source, claim.event_id, claim.fence) not in valid}
 
 
 async def put_back(
@@ -278,20 +268,6 @@ async def state_of(connection: Connection, source: str, event_id: str) -> str | 
 async def _fenced(connection: Connection, sql: str, claim: Claim, *args: object) -> None:
     if await connection.fetchval(sql, claim.source, claim.event_id, claim.fence, *args) is None:
         raise fence_lost(claim)
-
-
-async def _each(connection: Connection, sql: str, values: Sequence[tuple[Claim, object]]) -> set[Claim]:
-    claims = [claim for claim, _ in values]
-    rows = await connection.fetch(
-        sql,
-        [claim.source for claim in claims],
-        [claim.event_id for claim in claims],
-        [claim.fence for claim in claims],
-        [value for _, value in values],
-    )
-    # with the fence: a batch may hold two claims of one event, the one that was lost and the one that took over
-    valid = {(row["source"], row["event_id"], row["fence"]) for row in rows}
-    return {claim for claim in claims if (claim.source, claim.event_id, claim.fence) not in valid}
 
 
 def fence_lost(claim: Claim) -> FenceLost:

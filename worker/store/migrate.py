@@ -111,7 +111,7 @@ async def migrate(dsn: str) -> list[str]:
     known = load()
     connection = await _connect(dsn)
     try:
-        async with translated("migration"):
+        with translated("migration"):
             await _take_turn(connection)
             await connection.execute(_BOOK)
             todo = pending(known, await _applied(connection))
@@ -138,7 +138,7 @@ async def check(dsn: str) -> list[str]:
     """
     connection = await _connect(dsn)
     try:
-        async with translated("migration check"):
+        with translated("migration check"):
             exists = await connection.fetchval("select to_regclass('public.pike_economic_migrations') is not null")
             applied = await _applied(connection) if exists else {}
             todo = pending(load(), applied)

@@ -27,18 +27,15 @@ _UNAVAILABLE = (
 )
 
 
-def _dump_json(value: object) -> str:
-    return json.dumps(value, default=_plain, separators=(",", ":"))
-
-
 def _plain(value: object) -> object:
     if isinstance(value, Decimal):
         return format(value, "f")
     return str(value)
 
 
-def _load_json(text: str) -> Any:
-    return json.loads(text, parse_float=Decimal)
+# made once: json.dumps and json.loads make one anew for each value when they are told anything
+_dump_json = json.JSONEncoder(default=_plain, separators=(",", ":")).encode
+_load_json = json.JSONDecoder(parse_float=Decimal).decode
 
 
 async def _init(connection: Connection) -> None:
@@ -51,13 +48,28 @@ def where(dsn: str) -> str:
     return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
 
 
-@asynccontextmanager
-async def translated(what: str) -> AsyncIterator[None]:
+def unavailable(what: str, exc: BaseException | None) -> StoreUnavailable | None:
+    """Return what the driver's connection trouble is in our words; ``None`` for any other error."""
+    if not isinstance(exc, _UNAVAILABLE):
+        return None
+    return StoreUnavailable(f"Postgres went away during {what}: {type(exc).__name__}: {exc}")
+
+
+class translated:  # noqa: N801  # read like the functions of contextlib; a class because it is entered for every statement
     """Turn the driver's connection trouble into ``StoreUnavailable``; other errors pass as they are."""
-    try:
-        yield
-    except _UNAVAILABLE as exc:
-        raise StoreUnavailable(f"Postgres went away during {what}: {type(exc).__name__}: {exc}") from exc
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        """Begin to watch."""
+
+    def __exit__(self, _kind: object, exc: BaseException | None, _trace: object) -> None:
+        away = unavailable(self._what, exc)
+        if away is not None:
+            raise away from exc
 
 
 class Database:
@@ -107,8 +119,9 @@ class Database:
     @asynccontextmanager
     async def connection(self, what: str) -> AsyncIterator[Connection]:
         """Borrow a connection for single statements, each its own transaction."""
-        async with translated(what), self._pool.acquire() as connection:
-            yield connection
+        with translated(what):
+            async with self._pool.acquire() as connection:
+                yield connection
 
     @asynccontextmanager
     async def session(self, what: str) -> AsyncIterator[Connection]:
@@ -129,5 +142,6 @@ class Database:
     @asynccontextmanager
     async def transaction(self, what: str) -> AsyncIterator[Connection]:
         """Run one transaction: commit on leaving, roll back on any exception."""
-        async with translated(what), self._pool.acquire() as connection, connection.transaction():
-            yield connection
+        with translated(what):
+            async with self._pool.acquire() as connection, connection.transaction():
+                yield connection

@@ -58,6 +58,11 @@ def on_one_line(_logger: Any, _method: str, record: MutableMapping[str, Any]) ->
     return {key: shown(_CONTROL_BUT_LINES if key == "exception" else _CONTROL, value) for key, value in record.items()}
 
 
+def settle() -> None:
+    """Make each logger once, at its first use: a process that works for long configures nothing anew."""
+    structlog.configure(cache_logger_on_first_use=True)
+
+
 def configure(*, level: str = "INFO", json: bool | None = None) -> None:
     """Send structlog and the standard library's logging to stderr in one format.
 

@@ -25,7 +25,7 @@ from worker.settings import load
 from worker.store import records
 from worker.store.tables import CUSTOMERS
 from worker.telemetry import metrics
-from worker.telemetry.logging import configure
+from worker.telemetry.logging import configure, settle
 
 
 async def refresh_customer(event: Envelope[Any], run: Run) -> None:
@@ -76,6 +76,7 @@ class Still:
 async def main() -> None:
     """Run until SIGTERM."""
     configure(level=os.environ["PIKE_ECONOMIC_LOG_LEVEL"])
+    settle()
     settings = load()
     async with AsyncExitStack() as stack:
         made = await stack.enter_async_context(worker(settings))

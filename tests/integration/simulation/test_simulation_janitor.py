@@ -8,6 +8,7 @@ import pytest
 
 from events.codec import decode
 from tests.integration.simulation.conftest import Stage
+from tests.integration.store.store_kit import finish
 from worker.broker.delivery import DeathInfo, Delivery, Lane
 from worker.clock import SystemClock
 from worker.errors import NotYet
@@ -73,7 +74,7 @@ async def test_an_event_the_broker_gave_up_on_is_dead_and_answered_once(bench: B
 async def test_a_copy_of_an_event_that_is_done_makes_no_dead_letter(bench: Bench) -> None:
     held = await bench.claim()
     async with bench.stage.database.connection("test") as connection:
-        await inbox.finish(connection, held, "done")
+        await finish(connection, held, "done")
     await bench.janitor.keep_dead(delivery(), DEATH)
     assert (await bench.state(), bench.answers) == ("done", [])
 

@@ -14,7 +14,21 @@ from pydantic import SecretStr
 from schemas.customer import LocalCustomer
 from schemas.invoice import InvoiceStatus, PikeInvoice, PikeInvoiceLine, RequestedInvoice
 from tests.integration.simulation.conftest import Stage
-from worker.store import connections, customers, dead_letters, effects, guarded, inbox, invoices, outbox, own_invoices
+from tests.integration.store.store_kit import finish
+from worker.store import (
+    admission,
+    connections,
+    customers,
+    dead_letters,
+    effects,
+    endings,
+    gates,
+    guarded,
+    inbox,
+    invoices,
+    outbox,
+    own_invoices,
+)
 from worker.store.connections import Refusal
 from worker.store.crypto import Vault
 from worker.store.inbox import Claim, ClaimResult, FenceLost, Received, Standing
@@ -60,15 +74,15 @@ async def test_an_expired_lease_is_taken_over_with_a_higher_fence_and_the_old_on
     assert (new.fence, new.attempts) == (old.fence + 1, old.attempts + 1)
     async with stage.database.connection("test") as connection:
         for write in (
-            inbox.finish(connection, old, "x"), inbox.extend(connection, old, 60), inbox.bury(connection, old, "x"),
+            finish(connection, old, "x"), inbox.extend(connection, old, 60), inbox.bury(connection, old, "x"),
             inbox.put_back(connection, old, parked=False, free=False, note=None),
         ):  # fmt: skip
             with pytest.raises(FenceLost):
                 await write
         await inbox.extend(connection, new, 60)
-        await inbox.finish(connection, new, "done")
+        await finish(connection, new, "done")
         with pytest.raises(FenceLost):
-            await inbox.finish(connection, new, "again")
+            await finish(connection, new, "again")
     assert (await claim(stage, "three")).standing is Standing.DONE
 
 
@@ -79,7 +93,18 @@ async def test_in_a_batch_the_old_fence_of_an_event_is_told_from_its_new_one(sta
     new = await claimed(stage, "two")
     async with stage.database.transaction("test") as connection:
         assert await inbox.extend_many(connection, [(old, 60.0), (new, 60.0)]) == {old}
-        assert await inbox.finish_many(connection, [(new, "x"), (old, "x")]) == {old}
+        assert (await endings.write(connection, [(new, "x"), (old, "x")], [], []))[1] == {old}
+
+
+async def test_an_ending_and_a_checkpoint_are_written_together_with_what_they_send(stage: Stage) -> None:
+    one, two = await claimed(stage), (await claim(stage, event_id="e2")).need_claim()
+    async with stage.database.transaction("test") as connection:
+        sent, lost = await endings.write(connection, [(one, "x")], [(two, 500.0)], [message("m1"), message("m2")])
+    assert ([row.message.event_id for row in sent], lost) == (["m1", "m2"], set())
+    assert sent[0].id < sent[1].id
+    assert (await claim(stage, "two")).standing is Standing.DONE
+    held = await claim(stage, "two", event_id="e2")
+    assert (held.standing, 490 < held.lease_left_s <= 500) == (Standing.HELD, True)
 
 
 async def test_the_same_delivery_takes_its_own_claim_up_again_without_an_attempt(stage: Stage) -> None:
@@ -117,7 +142,7 @@ async def test_parked_events_are_released_once_with_what_is_needed_to_send_them_
 async def test_a_second_writer_waits_for_the_first_and_then_sees_what_it_wrote(stage: Stage) -> None:
     held = await claimed(stage)
     async with stage.database.transaction("first") as first:
-        await inbox.finish(first, held, "first")
+        await finish(first, held, "first")
         second = asyncio.create_task(put_back(stage, held))
         done, _ = await asyncio.wait({second}, timeout=0.1)
         assert not done
@@ -137,11 +162,11 @@ async def test_what_is_rolled_back_never_was(stage: Stage) -> None:
     held = await claimed(stage)
     with pytest.raises(ZeroDivisionError):  # noqa: PT012  # the block is what is rolled back
         async with stage.database.transaction("test") as connection:
-            await inbox.finish(connection, held, "x")
+            await finish(connection, held, "x")
             await outbox.append(connection, [message("m1")])
             raise ZeroDivisionError
     async with stage.database.connection("test") as connection:
-        await inbox.finish(connection, held, "after all")
+        await finish(connection, held, "after all")
     await stage.later(100)
     assert await take(stage) == []
 
@@ -294,6 +319,21 @@ async def establish(stage: Stage, grant: str = "g", booking: str | None = None) 
             connection, VAULT, workspace_id=WS, agreement_number=AGREEMENT, company_name="C", base_currency="DKK",
             grant=SecretStr(grant), defaults={"layout": 1, "vat_zone": 1}, booking=booking,
         )  # fmt: skip
+
+
+async def test_what_a_workspace_may_do_is_its_connection_with_the_gates_that_are_not_open(stage: Stage) -> None:
+    made = await establish(stage)
+    async with stage.database.connection("test") as connection:
+        found = await admission.find(connection, [WS, "nobody"])
+        assert {name: (each.connection, each.gates) for name, each in found.items()} == {WS: (made, {})}
+        for agreement in (gates.WHOLE, AGREEMENT, AGREEMENT + 1):
+            await gates.failed(connection, agreement, limit=2, cooldown_s=10, longest_s=60)
+        await gates.failed(connection, AGREEMENT, limit=2, cooldown_s=10, longest_s=60)
+        shut = (await admission.find(connection, [WS]))[WS].gates
+    assert {n: (g.failures, g.held_because, g.whole) for n, g in shut.items()} == {
+        gates.WHOLE: (1, None, True), AGREEMENT: (2, "breaker", False),
+    }  # fmt: skip
+    assert 8 < shut[AGREEMENT].held_s <= 10
 
 
 async def test_a_refusal_holds_the_workspace_once_unless_somebody_reconnected(stage: Stage) -> None:

@@ -7,11 +7,21 @@ from typing import Any
 from schemas.customer import PikeCustomer
 from schemas.invoice import InvoiceStatus, PikeInvoice, PikeInvoiceLine, PikeTaxRate
 from schemas.product import PikeProduct
+from worker.store import endings
+from worker.store.inbox import Claim, fence_lost
+from worker.store.pool import Connection
 
 WS = "ws"
 AGREEMENT = 77
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=1)
+
+
+async def finish(connection: Connection, claim: Claim, outcome: str) -> None:
+    """Mark one event done, as a group of one. Raises ``FenceLost``."""
+    _, lost = await endings.write(connection, [(claim, outcome)], [], [])
+    if lost:
+        raise fence_lost(claim)
 
 
 def product(number: str, **fields: Any) -> PikeProduct:

@@ -162,17 +162,22 @@ async def test_an_event_cancelled_while_it_waits_for_the_commit_is_committed_and
 ) -> None:
     one, other = await claims(database, 2)
     told, commits = Told(), GroupCommit(database)
-    entered, leave = asyncio.Event(), asyncio.Event()
+    written, leave = asyncio.Event(), asyncio.Event()
 
     async def slow() -> None:
         async with commits.open("test") as part:
-            entered.set()
+            await part.connection.execute("select 1")
+            written.set()
             await leave.wait()
             part.ending = Ending(other, "completed", 60.0, [answer(other)], told)
 
-    joined = asyncio.create_task(work(commits, one, told))
+    async def quick() -> None:
+        async with commits.open("test") as part:
+            part.ending = Ending(one, "completed", 60.0, [answer(one)], told)
+
+    joined = asyncio.create_task(quick())
     slowly = asyncio.create_task(slow())
-    await entered.wait()
+    await written.wait()  # both are in one group, and the quick one has ended in it
     joined.cancel()
     leave.set()
     await slowly

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from worker.store import gates
+from worker.store import admission, gates
 from worker.store.gates import WHOLE
 from worker.store.pool import Database
 
@@ -18,8 +18,18 @@ async def fail(database: Database, times: int, agreement: int = 1) -> list[bool]
 
 
 async def found(database: Database, *agreements: int) -> dict[int, gates.Gate]:
+    """Return the gates that workspaces with these agreements meet."""
     async with database.connection("test") as connection:
-        return await gates.find(connection, agreements)
+        for agreement in agreements:
+            await connection.execute(
+                """insert into economic.connections
+                       (id, workspace_id, agreement_number, company_name, base_currency, status)
+                   values (gen_random_uuid(), $1, $2, 'C', 'DKK', 'closed') on conflict (workspace_id) do nothing""",
+                f"ws-{agreement}",
+                agreement,
+            )
+        admissions = await admission.find(connection, [f"ws-{agreement}" for agreement in agreements])
+    return {number: gate for each in admissions.values() for number, gate in each.gates.items()}
 
 
 async def over(pike: Any) -> None:

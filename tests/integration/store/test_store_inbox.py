@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tests.integration.store.store_kit import finish
 from worker.store import inbox
 from worker.store.inbox import Claim, ClaimResult, FenceLost, Received, Standing
 from worker.store.pool import Database
@@ -32,9 +33,9 @@ async def expire(pike: asyncpg.Connection) -> None:
     await pike.execute("update economic.inbox set lease_until = now() - interval '1 second'")
 
 
-async def finish(database: Database, held: Claim) -> None:
-    async with database.transaction("test") as connection:
-        await inbox.finish(connection, held, "completed")
+async def done(database: Database, held: Claim) -> None:
+    async with database.connection("test") as connection:
+        await finish(connection, held, "completed")
 
 
 async def put_back(database: Database, held: Claim, **options: Any) -> None:
@@ -54,12 +55,12 @@ async def test_a_held_event_says_how_long_it_may_be_held(database: Database) -> 
 
 
 async def test_a_finished_event_is_done_for_ever(database: Database) -> None:
-    await finish(database, await claimed(database))
+    await done(database, await claimed(database))
     assert (await claim(database, "process-2")).standing is Standing.DONE
 
 
 async def test_a_finished_event_keeps_no_body(database: Database, pike: asyncpg.Connection) -> None:
-    await finish(database, await claimed(database))
+    await done(database, await claimed(database))
     assert await pike.fetchval("select body from economic.inbox") is None
 
 
@@ -79,7 +80,7 @@ async def test_whoever_was_overtaken_writes_nothing_any_more(
     await expire(pike)
     await claimed(database, "process-2")
     calls = {
-        "finish": lambda c: inbox.finish(c, first, "completed"),
+        "finish": lambda c: finish(c, first, "completed"),
         "extend": lambda c: inbox.extend(c, first, 60.0),
         "bury": lambda c: inbox.bury(c, first, "locked"),
         "put_back": lambda c: inbox.put_back(c, first, parked=False, free=False, note=None),
@@ -171,6 +172,6 @@ async def test_a_reopened_event_keeps_its_history_and_counts_its_tries_anew(data
 
 
 async def test_a_done_event_cannot_be_reopened(database: Database) -> None:
-    await finish(database, await claimed(database))
+    await done(database, await claimed(database))
     async with database.transaction("test") as connection:
         assert await inbox.reopen(connection, EVENT.source, EVENT.event_id) is False

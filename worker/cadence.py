@@ -1,0 +1,36 @@
+"""When batches begin. A batch has a price of its own, at our side, at Postgres' and at RabbitMQ's, whatever is in it:
+the fewer there are, the more events a second, and the longer each event waits.
+
+Two rules settle that by the load. Batches of a kind begin ``LEAST_S`` apart at least; whoever comes after a pause does
+not wait. And before one begins, whatever is ready on the event loop goes first: on a calm loop that takes microseconds,
+on a busy one it brings in those that are just about to ask, and no processor time is left unused meanwhile.
+"""
+
+import asyncio
+import time
+
+LEAST_S = 0.005
+ROUNDS = 40
+"""Rounds of the event loop that a batch lets go first, at most."""
+CALM_S = 0.0001
+"""A round that took less had next to nothing to do: nobody is about to come."""
+
+
+class Cadence:
+    """Of one kind of batch: ``await turn()`` before each."""
+
+    def __init__(self) -> None:
+        self._next = float("-inf")
+
+    async def turn(self) -> None:
+        """Wait until the next batch may begin."""
+        loop = asyncio.get_running_loop()
+        early_s = self._next - loop.time()
+        if early_s > 0:
+            await asyncio.sleep(early_s)
+        for _ in range(ROUNDS):
+            begun = time.perf_counter()
+            await asyncio.sleep(0)
+            if time.perf_counter() - begun < CALM_S:
+                break
+        self._next = loop.time() + LEAST_S
