@@ -180,7 +180,9 @@ class Worker:
     async def _take(self, lane: Lane, message: Any, session: Session) -> None:
         settler: Any = session
         if settler.alive:
-            await self._handling.handle(self._process_delivery, lane, message, settler)
+            delivery, arrival = to_delivery(message, lane), _Arrival(message, settler)
+            if not self._flooded or not self._overflow.divert(delivery, arrival) or await arrival.proceeds:
+                await self._handling.handle(self._process_delivery, delivery, message, settler)
 
     @property
     def _process_delivery(self) -> Callable[..., Any]:
@@ -200,6 +202,21 @@ class Worker:
                     break
                 if message in dead.ready:
                     dead.ready.remove(message)
+
+
+class _Arrival:
+    """A delivery that the overflow took on, and what it says of it."""
+
+    def __init__(self, message: Any, settler: Any) -> None:
+        self._message, self._settler = message, settler
+        self.proceeds: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def done(self) -> None:
+        self._settler.ack(self._message.delivery_tag)
+        self.proceeds.set_result(False)
+
+    def proceed(self) -> None:
+        self.proceeds.set_result(True)
 
 
 def _shaped(message: Any) -> Any:

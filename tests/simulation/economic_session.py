@@ -90,6 +90,7 @@ class Exchange:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.content = self
+        self.content_length: int | None = None
         self._answer = b""
         self._cut = False
 

@@ -175,7 +175,8 @@ class SimLoop(asyncio.AbstractEventLoop):
                 self._step()
 
     def _close_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
-        self.create_task(_closing(generator))
+        if not self._over:  # what a killed process left behind when all is over runs no more
+            self.create_task(_closing(generator))
 
 
 async def _closing(generator: AsyncGenerator[Any, Any]) -> None:

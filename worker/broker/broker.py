@@ -10,7 +10,7 @@ from worker.broker.connection import HEARTBEAT_S, Address, close_quietly, open_c
 from worker.broker.consumer import WATCH_INTERVAL_S, Consumer
 from worker.broker.dead_queue import drain_dead
 from worker.broker.declare import TopologyState, verify
-from worker.broker.delivery import HandleDead, Lane, Process
+from worker.broker.delivery import Divert, HandleDead, Lane, Process
 from worker.broker.handling import HOLD_LIMIT_S
 from worker.broker.publisher import Publisher
 from worker.broker.publishing import PublishingSide
@@ -85,14 +85,14 @@ class Broker:
         """
         await self._publishing.start()
 
-    async def consume(self, process: Process) -> None:
+    async def consume(self, process: Process, divert: Divert | None = None) -> None:
         """Consume until ``stop``, whatever happens to connections and queues. Call after ``start``.
 
-        Each delivery is processed in a task of its own, at most ``prefetch`` at once per lane, and its verdict is
-        obeyed. When ``process`` raises, the delivery is put away on the first rung. Raises ``SchemaMismatch`` or
-        ``DeafConsumer`` (both mean: end the process).
+        Each delivery that ``divert`` does not take on is processed in a task of its own, at most ``prefetch`` at once
+        per lane, and its verdict is obeyed. When ``process`` raises, it is put away on the first rung. Raises
+        ``SchemaMismatch`` or ``DeafConsumer`` (both mean: end the process).
         """
-        await self._consumer.run(process)
+        await self._consumer.run(process, divert)
 
     async def pause(self) -> None:
         """Take no new deliveries, across reconnects too; those in work go on and are settled. Idempotent."""

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import structlog
 from aiormq.abc import DeliveredMessage
 
 from worker.broker.connection import Address, Backoff
-from worker.broker.delivery import Lane, Process
+from worker.broker.delivery import Delivery, Divert, Lane, Process
+from worker.broker.frames import to_delivery
 from worker.broker.handling import HOLD_LIMIT_S, Handling
 from worker.broker.publisher import Publisher
 from worker.broker.session import ConsumingSession
@@ -57,6 +59,7 @@ class Consumer:
         self._delivered = dict.fromkeys(Lane, 0)
         self._session: ConsumingSession | None = None
         self._process: Process | None = None
+        self._divert: Divert | None = None
         self._paused = False
         self._drain_s = 0.0
         self._stopping = asyncio.Event()
@@ -91,13 +94,13 @@ class Consumer:
         """Return how many deliveries this lane has had since the start."""
         return self._delivered[lane]
 
-    async def run(self, process: Process) -> None:
-        """Consume until ``stop``; reconnect for as long as it takes.
+    async def run(self, process: Process, divert: Divert | None = None) -> None:
+        """Consume until ``stop``; reconnect for as long as it takes. ``divert`` sees each delivery first.
 
         Raises ``SchemaMismatch`` when the topology was changed under us and ``DeafConsumer`` when the broker
         does not serve us though we consume: the one is for a person, the other for a fresh process.
         """
-        self._process = process
+        self._process, self._divert = process, divert
         self._finished.clear()
         try:
             while not self._stopping.is_set():
@@ -192,16 +195,45 @@ class Consumer:
 
     def _take(self, lane: Lane, message: DeliveredMessage, settler: Settler) -> None:
         self._delivered[lane] += 1
-        task = asyncio.create_task(self._work(lane, message, settler), name=f"delivery-{lane.value}")
+        try:
+            arrival = _Arrival(self, to_delivery(message, lane), message, settler)
+            if self._divert is None or not self._divert(arrival.delivery, arrival):
+                arrival.proceed()
+        except Exception:
+            # Nothing above should raise. The dead queue is the one place that needs nothing of us.
+            log.exception("broker.delivery_failed", lane=lane.value)
+            settler.reject(message.delivery_tag or 0)
+
+    def begin(self, arrival: "_Arrival") -> None:
+        """Process a delivery as soon as there is room for it."""
+        task = asyncio.create_task(self._work(arrival), name=f"delivery-{arrival.delivery.lane.value}")
         self._in_work.add(task)
         task.add_done_callback(self._in_work.discard)
 
-    async def _work(self, lane: Lane, message: DeliveredMessage, settler: Settler) -> None:
-        async with self._room[lane]:
+    async def _work(self, arrival: "_Arrival") -> None:
+        async with self._room[arrival.delivery.lane]:
             # On a lost session it comes again, and to begin it now would only be work for two.
-            if settler.alive and self._process is not None:
-                await self._handling.handle(self._process, lane, message, settler)
+            if arrival.settler.alive and self._process is not None:
+                await self._handling.handle(self._process, arrival.delivery, arrival.message, arrival.settler)
 
     def _ladder_damaged(self, reason: str) -> None:
         if self._session is not None:
             self._session.end(reason)  # reconnecting declares it again
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """See ``Arrival``."""
+
+    consumer: Consumer
+    delivery: Delivery
+    message: DeliveredMessage
+    settler: Settler
+
+    def done(self) -> None:
+        """Acknowledge."""
+        self.settler.ack(self.message.delivery_tag or 0)
+
+    def proceed(self) -> None:
+        """Process it."""
+        self.consumer.begin(self)

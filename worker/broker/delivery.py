@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 
 class Lane(StrEnum):
@@ -69,6 +70,20 @@ class Move:
 
 Verdict = Ack | PutAway | Move | Reject
 Process = Callable[[Delivery], Awaitable[Verdict]]
+
+
+class Arrival(Protocol):
+    """A delivery that somebody has taken on before it was processed."""
+
+    def done(self) -> None:
+        """Acknowledge: the message is safe elsewhere."""
+
+    def proceed(self) -> None:
+        """Process it after all."""
+
+
+Divert = Callable[[Delivery, Arrival], bool]
+"""Whether a delivery is taken on as it arrives. Called for each, so that it may not take long and does not wait."""
 
 
 @dataclass(frozen=True, slots=True)

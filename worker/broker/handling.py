@@ -9,8 +9,8 @@ from aiormq.abc import DeliveredMessage
 
 from worker import failpoints
 from worker.broker.connection import Backoff
-from worker.broker.delivery import Ack, Delivery, Lane, Move, Process, PutAway, Reject, Verdict
-from worker.broker.frames import Uncopyable, to_delivery, waiting_copy
+from worker.broker.delivery import Ack, Delivery, Move, Process, PutAway, Reject, Verdict
+from worker.broker.frames import Uncopyable, waiting_copy
 from worker.broker.publisher import PUBLISH_TIMEOUT_S, Publisher
 from worker.broker.settling import Settler
 from worker.broker.topology import INTERNAL_EXCHANGE, LANE_QUEUES, Topology
@@ -43,14 +43,13 @@ class Handling:
         self._on_damage = on_damage
         self._deadlines = Deadlines()
 
-    async def handle(self, process: Process, lane: Lane, message: DeliveredMessage, settler: Settler) -> None:
+    async def handle(self, process: Process, delivery: Delivery, message: DeliveredMessage, settler: Settler) -> None:
         """Process the message and settle it: acknowledged, put away or rejected. Raises only our cancellation."""
         try:
-            delivery = to_delivery(message, lane)
             await self._obey(await self._judge(process, delivery), delivery, message, settler)
         except Exception:
             # Nothing above should raise. The dead queue is the one place that needs nothing of us.
-            log.exception("broker.delivery_failed", lane=lane.value)
+            log.exception("broker.delivery_failed", lane=delivery.lane.value)
             settler.reject(message.delivery_tag or 0)
 
     async def _judge(self, process: Process, delivery: Delivery) -> Verdict:

@@ -58,7 +58,9 @@ class Worker:
     async def run(self) -> None:
         """Consume until ``stop``. Raises what ends a process: ``DeafConsumer``, ``SchemaMismatch``, or a bug."""
         relaying = asyncio.create_task(self.relay.run(), name="relay")
-        consuming = asyncio.create_task(self.broker.consume(self.overflow.receive), name="consume")
+        consuming = asyncio.create_task(
+            self.broker.consume(self.overflow.receive, self.overflow.divert), name="consume"
+        )
         working_off = asyncio.create_task(self.overflow.run(), name="overflow")
         cleaning = asyncio.create_task(self._clean(), name="janitor")
         beating = asyncio.create_task(self.pulse.run(), name="pulse")

@@ -18,7 +18,7 @@ from typing import Protocol
 import structlog
 
 from worker import failpoints
-from worker.broker.delivery import Ack, Delivery, Lane, Move, Process, PutAway, Reject, Verdict
+from worker.broker.delivery import Ack, Arrival, Delivery, Lane, Move, Process, PutAway, Reject, Verdict
 from worker.broker.publisher import Outgoing
 from worker.broker.topology import INTERNAL_EXCHANGE, LANE_QUEUES
 from worker.clock import Clock
@@ -28,6 +28,7 @@ from worker.runtime.coalescing import Coalescer
 from worker.runtime.identity import texts
 from worker.runtime.lane_turns import LaneTurns
 from worker.runtime.pace import Pace
+from worker.runtime.setting_aside import SettingAside
 from worker.runtime.shares import Shares
 from worker.store import overflow
 from worker.store.overflow import OverflowRow, SetAside
@@ -95,6 +96,7 @@ class Overflow:
         self._tasks: set[asyncio.Task[None]] = set()
         self._leased: set[int] = set()
         self._stopping = False
+        self._aside = SettingAside(self._put, self._was_kept)
         self._puts = Coalescer[SetAside, None](self._put_many, key=id, limit=MANY, shared=(StoreUnavailable,))
         self._deletes = Coalescer[int, None](
             self._delete_many, key=lambda row_id: row_id, limit=MANY, shared=(StoreUnavailable,)
@@ -104,6 +106,19 @@ class Overflow:
     def at_work(self) -> int:
         """How many messages from the overflow are being worked on, or wait for their turn."""
         return len(self._tasks)
+
+    def divert(self, delivery: Delivery, arrival: Arrival) -> bool:
+        """Take a delivery on whose workspace has so many waiting here that it is to be set aside at once."""
+        lane = self._lanes.get(delivery.lane)
+        workspace = workspace_of(delivery) if lane is not None else ""
+        if lane is None or not workspace or not lane.shares.crowded(workspace):
+            return False
+        self._aside.add(_set_aside(workspace, delivery), arrival)
+        return True
+
+    def _was_kept(self, message: SetAside) -> None:
+        metrics.set_aside(message.lane).inc()
+        self._lanes[Lane(message.lane)].set_aside(message.workspace_id)
 
     async def receive(self, delivery: Delivery) -> Verdict:
         """Work on a delivery when it is its workspace's turn, or set it aside and be done with it."""
@@ -120,17 +135,8 @@ class Overflow:
 
     async def _set_aside(self, workspace: str, delivery: Delivery) -> bool:
         """Write the message down; False when that cannot be, and it has to wait for its turn here."""
-        message = SetAside(
-            lane=delivery.lane.value,
-            workspace_id=workspace,
-            routing_key=delivery.routing_key,
-            message_id=delivery.message_id,
-            content_type=delivery.content_type,
-            headers=texts(delivery.headers),
-            body=delivery.body,
-        )
         try:
-            await self._puts(message)
+            await self._puts(_set_aside(workspace, delivery))
         except StoreUnavailable as exc:
             log.warning("overflow.store_away", error=str(exc))
             return False
@@ -141,9 +147,12 @@ class Overflow:
         metrics.set_aside(delivery.lane.value).inc()
         return True
 
-    async def _put_many(self, messages: Sequence[SetAside]) -> list[None]:
+    async def _put(self, messages: Sequence[SetAside]) -> None:
         async with self._database.connection("set aside") as connection:
             await overflow.put(connection, messages)
+
+    async def _put_many(self, messages: Sequence[SetAside]) -> list[None]:
+        await self._put(messages)
         return [None] * len(messages)
 
     async def _delete_many(self, ids: Sequence[int]) -> list[None]:
@@ -249,6 +258,7 @@ class Overflow:
     async def close(self) -> None:
         """Break off what is still at work and give what was taken to the other workers at once."""
         self.stop()
+        await self._aside.close()
         await end_tasks(*self._tasks)
         if self._leased:
             try:
@@ -256,6 +266,18 @@ class Overflow:
                     await self._later([(row_id, 0.0, {}) for row_id in self._leased])
             except (StoreUnavailable, TimeoutError) as exc:
                 log.warning("overflow.not_given_back", messages=len(self._leased), error=str(exc))
+
+
+def _set_aside(workspace: str, delivery: Delivery) -> SetAside:
+    return SetAside(
+        lane=delivery.lane.value,
+        workspace_id=workspace,
+        routing_key=delivery.routing_key,
+        message_id=delivery.message_id,
+        content_type=delivery.content_type,
+        headers=texts(delivery.headers),
+        body=delivery.body,
+    )
 
 
 def _delivery(lane: Lane, message: SetAside) -> Delivery:

@@ -87,7 +87,7 @@ class Body(Joint):
         if self._has_turn:
             self._has_turn = False
             group.turn.release()
-        group.left()
+        group.left(self)
 
     async def end(self, ending: Ending) -> None:
         """Return once everything is committed. Raises what ``Commits`` says."""
@@ -121,7 +121,7 @@ class Group:
         """Held by the one body, or the shared statement, that uses the connection."""
         self.broken: BaseException | None = None
         """Why nothing of it can be committed any more."""
-        self._inside = 0
+        self._inside: set[Body] = set()
         self._empty = asyncio.Event()
         self._parts: list[tuple[Ending, asyncio.Future[None]]] = []
 
@@ -152,9 +152,9 @@ class Group:
             return StoreUnavailable(str(self.broken))
         return Spoiled(f"{type(self.broken).__name__} of a neighbour")
 
-    def left(self) -> None:
+    def left(self, body: Body) -> None:
         """Hear that a body has left."""
-        self._inside -= 1
+        self._inside.discard(body)
         if not self._inside:
             self._empty.set()
 
@@ -183,7 +183,7 @@ class Group:
         if body.entry.done():
             return False
         body.group = self
-        self._inside += 1
+        self._inside.add(body)
         self._empty.clear()
         return True
 
@@ -203,13 +203,14 @@ class Group:
             async with self.turn:
                 with translated("a shared statement"):
                     results = await asked[0][0].many(self.connection, [item for _, item in asked])
+            answers = list(zip(sharing, results, strict=True))
         except Exception as exc:
             self.break_up(exc)
             _settle(sharing, error=exc if len(sharing) == 1 else self.spoiled())
         else:
             if self.broken is not None:  # one was broken off meanwhile, and what it wrote cannot be told apart
                 _settle(sharing, error=self.spoiled())
-            for body, result in zip(sharing, results, strict=True):
+            for body, result in answers:
                 if not body.entry.done():
                     body.entry.set_result(result)
         await self._wait_until_empty()
@@ -262,6 +263,7 @@ class Group:
         """Undo everything because a body failed, and tell those that had ended."""
         with contextlib.suppress(StoreUnavailable, WorkerError):
             await self._leave(self.broken or Spoiled("nobody is left"))
+        _settle(list(self._inside), error=self.spoiled())
         self._fail(lambda _: self.spoiled())
 
     async def _leave(self, exc: BaseException | None) -> None:

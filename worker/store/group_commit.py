@@ -10,11 +10,15 @@ from collections import deque
 from types import TracebackType
 from typing import Any
 
+import structlog
+
 from worker.cadence import Cadence
 from worker.errors import StoreUnavailable
 from worker.store.commits import Part, Spoiled
 from worker.store.group import Body, Group
 from worker.store.pool import Database, unavailable
+
+log = structlog.get_logger()
 
 MAX_PARTS = 64
 """Events in one commit at most, so that no single transaction grows long."""
@@ -53,13 +57,12 @@ class GroupCommit:
         return await body.entry
 
     async def _run(self) -> None:
-        try:
-            while self._waiting:
+        while self._waiting:
+            try:
                 await self._one_group()
-        finally:
-            self._running = None
-            if self._waiting:  # whoever is left by an error that nobody foresaw
-                self._running = asyncio.create_task(self._run(), name="group-commit")
+            except Exception:  # nothing above should raise; whoever waits must not wait for ever
+                log.exception("group_commit.failed")
+        self._running = None
 
     async def _one_group(self) -> None:
         await self._cadence.turn()
@@ -68,7 +71,12 @@ class GroupCommit:
         except Exception as exc:
             self._turn_away(exc)
             return
-        await self._fill(group)
+        try:
+            await self._fill(group)
+        except Exception as exc:
+            group.break_up(exc)
+            await group.roll_back()
+            raise
         if group.broken is not None or not group.size:
             await group.roll_back()
         else:

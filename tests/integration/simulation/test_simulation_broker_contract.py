@@ -14,6 +14,7 @@ from tests.simulation.loop import Process
 from tests.simulation.world import Odds, SimClock, World
 from worker.broker.broker import Broker
 from worker.broker.delivery import Ack, Delivery, Lane, PutAway, Reject, Verdict
+from worker.broker.frames import to_delivery
 from worker.broker.handling import Handling
 from worker.broker.publisher import Outgoing
 from worker.broker.topology import EVENTS_EXCHANGE, INTERNAL_EXCHANGE, LANE_QUEUES, build_topology
@@ -101,7 +102,7 @@ class MemoryStage(Base):
         self.session = self.node.open(self.self_process, 4, self.take)
 
     async def take(self, lane: Lane, message: Any, session: Any) -> None:
-        await self.handling.handle(self.process, lane, message, session)
+        await self.handling.handle(self.process, to_delivery(message, lane), message, session)
 
     async def publish(self, exchange: str, key: str, body: bytes = b"{}") -> None:
         await self.publisher.publish(Outgoing(exchange, key, body, "m-1", {"a": "b"}))
