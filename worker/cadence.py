@@ -12,6 +12,8 @@ import time
 LEAST_S = 0.005
 ROUNDS = 40
 """Rounds of the event loop that a batch lets go first, at most."""
+MOST_S = 0.006
+"""And no longer than this: in a flood one round takes milliseconds."""
 CALM_S = 0.0001
 """A round that took less had next to nothing to do: nobody is about to come."""
 
@@ -19,7 +21,9 @@ CALM_S = 0.0001
 class Cadence:
     """Of one kind of batch: ``await turn()`` before each."""
 
-    def __init__(self) -> None:
+    def __init__(self, rounds: int = ROUNDS) -> None:
+        """``rounds``: how many rounds of a busy loop go first; none where whoever is behind must not wait for that."""
+        self._rounds = rounds
         self._next = float("-inf")
 
     async def turn(self) -> None:
@@ -28,9 +32,11 @@ class Cadence:
         early_s = self._next - loop.time()
         if early_s > 0:
             await asyncio.sleep(early_s)
-        for _ in range(ROUNDS):
-            begun = time.perf_counter()
+        now = began = time.perf_counter()
+        for _ in range(self._rounds):
+            before = now
             await asyncio.sleep(0)
-            if time.perf_counter() - begun < CALM_S:
+            now = time.perf_counter()
+            if now - before < CALM_S or now - began > MOST_S:
                 break
         self._next = loop.time() + LEAST_S

@@ -1,4 +1,4 @@
-"""Publishing many messages in one write on aiormq's channel, and their confirms.
+"""Publishing many messages in one write on aiormq's channel, and their confirms; settling many deliveries likewise.
 
 ``basic_publish`` sends one message: a task each, the channel's lock, and a place in a write queue of ten, so that a
 hundred messages take some hundred rounds of the event loop. What it keeps about each message (delivery tag,
@@ -15,6 +15,7 @@ from typing import Any
 import pamqp.frame
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
+from aiormq.exceptions import ChannelInvalidStateError
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
@@ -118,3 +119,10 @@ async def send(channel: Channel, batch: Sequence[Encoded]) -> Confirms:
             confirms.end()
             raise
     return confirms
+
+
+async def settle(channel: Channel, settlements: Sequence[Basic.Ack | Basic.Reject]) -> None:
+    """Send settlements in one write. Raises ``ChannelInvalidStateError`` when the channel has gone."""
+    if channel.is_closed:
+        raise ChannelInvalidStateError(f"{channel!r} closed")
+    await channel.write_queue.put(ChannelFrame.marshall(channel_number=channel.number, frames=settlements))

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import aio_pika
 import aiormq
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.channel import Channel
 from aiormq.exceptions import AuthenticationError, InvalidFrameError, ProbableAuthenticationError
 from pydantic import SecretStr
 
@@ -26,6 +27,8 @@ CONNECT_TIMEOUT_S = 10.0
 RPC_TIMEOUT_S = 15.0
 """For one declare, cancel or qos. Declaring a quorum queue elects a leader, which takes its time under load."""
 CLOSE_TIMEOUT_S = 5.0
+FRAMES_AHEAD = 300
+"""Frames that a channel holds before they are looked at; a message has three."""
 
 DEFAULT_PORTS = {"amqp": 5672, "amqps": 5671}
 
@@ -173,7 +176,26 @@ async def open_channel(connection: AbstractConnection, address: Address, *, conf
             return channel
 
 
-async def close_quietly(*closables: AbstractConnection | AbstractChannel) -> None:
+async def open_wide_channel(connection: AbstractConnection, address: Address, *, confirms: bool = False) -> Channel:
+    """Open a channel of aiormq's for many messages; with ``confirms`` one that raises for those that come back.
+
+    aio-pika's own have room for ten frames that are not looked at yet: three messages per round of the event loop, so
+    that a busy loop falls behind a queue that is being filled.
+    """
+    with broker_errors("opening a channel", address):
+        async with asyncio.timeout(RPC_TIMEOUT_S):
+            transport = connection.transport
+            if transport is None:
+                raise ConnectionError("the connection is closed")
+            channel = await transport.connection.channel(
+                publisher_confirms=confirms, on_return_raises=confirms, frame_buffer_size=FRAMES_AHEAD
+            )
+    if not isinstance(channel, Channel):
+        raise TypeError(f"a channel of aiormq is needed, not {type(channel).__name__}")
+    return channel
+
+
+async def close_quietly(*closables: AbstractConnection | AbstractChannel | Channel) -> None:
     """Close what may be dead already, each within a few seconds; never raises but for our own cancellation."""
     for closable in closables:
         with suppress(WorkerError), broker_errors("closing", Address(())):

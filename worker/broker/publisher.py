@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-from aio_pika.abc import AbstractChannel
 from aiormq.channel import Channel
 from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
 from pamqp.commands import Basic
@@ -82,12 +81,9 @@ class Publisher:
         """Whether there is a live channel now."""
         return self._channel is not None and not self._channel.is_closed
 
-    async def attach(self, channel: AbstractChannel) -> None:
+    def attach(self, channel: Channel) -> None:
         """Publish on this channel from now on; it must confirm and raise for returned messages."""
-        underlay = await channel.get_underlay_channel()
-        if not isinstance(underlay, Channel):
-            raise TypeError(f"a channel of aiormq is needed, not {type(underlay).__name__}")
-        self._channel = underlay
+        self._channel = channel
         self._attached.set()
 
     def detach(self) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import structlog
 from aio_pika.abc import AbstractConnection
 
-from worker.broker.connection import Address, Backoff, close_quietly, open_channel, open_connection
+from worker.broker.connection import Address, Backoff, close_quietly, open_connection, open_wide_channel
 from worker.broker.declare import declare_on
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology
@@ -52,10 +52,10 @@ class PublishingSide:
         connection = self._connection = await open_connection(self._address, self._name)
         try:
             await declare_on(connection, self._topology, self._address)
-            channel = await open_channel(connection, self._address, confirms=True)
-            (await channel.get_underlay_channel()).closing.add_done_callback(lambda _: self._lost.set())
+            channel = await open_wide_channel(connection, self._address, confirms=True)
+            channel.closing.add_done_callback(lambda _: self._lost.set())
             connection.close_callbacks.add(lambda *_: self._lost.set())
-            await self.publisher.attach(channel)
+            self.publisher.attach(channel)
         except BaseException:
             await self._close()
             raise

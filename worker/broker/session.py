@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection
-from aiormq.abc import AbstractChannel as UnderlayChannel
+from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
 
 from worker.broker.connection import (
     CLOSE_TIMEOUT_S,
@@ -20,8 +20,8 @@ from worker.broker.connection import (
     Address,
     broker_errors,
     close_quietly,
-    open_channel,
     open_connection,
+    open_wide_channel,
     reason_of,
 )
 from worker.broker.declare import QueueState, declare_on, queue_state
@@ -37,11 +37,10 @@ OnMessage = Callable[[Lane, DeliveredMessage, Settler], None]
 class _LaneChannel:
     """The channel of one lane with its consumer, if it has one now."""
 
-    def __init__(self, lane: Lane, channel: AbstractChannel, underlay: UnderlayChannel) -> None:
+    def __init__(self, lane: Lane, channel: Channel) -> None:
         self.lane = lane
         self.channel = channel
-        self.underlay = underlay
-        self.settler = Settler(underlay)
+        self.settler = Settler(channel)
         self.consumer_tag: str | None = None
 
 
@@ -86,16 +85,15 @@ class ConsumingSession:
         return session
 
     async def _open_lane(self, lane: Lane) -> None:
-        channel = await open_channel(self._connection, self._address)
-        underlay = await channel.get_underlay_channel()
-        underlay.closing.add_done_callback(lambda closing: self._on_channel_closed(lane, closing))
+        channel = await open_wide_channel(self._connection, self._address)
+        channel.closing.add_done_callback(lambda closing: self._on_channel_closed(lane, closing))
         # aiormq only forgets a consumer that the broker cancels (its queue was deleted, its node left).
-        underlay.on_consumer_cancel_callbacks.add(
+        channel.on_consumer_cancel_callbacks.add(
             lambda _frame: self.end(f"the broker cancelled the consumer of {LANE_QUEUES[lane]}")
         )
-        self._lanes.append(_LaneChannel(lane, channel, underlay))
+        self._lanes.append(_LaneChannel(lane, channel))
         with broker_errors("setting the prefetch count", self._address):
-            await channel.set_qos(prefetch_count=self._prefetch[lane], timeout=RPC_TIMEOUT_S)
+            await channel.basic_qos(prefetch_count=self._prefetch[lane], timeout=RPC_TIMEOUT_S)
 
     def end(self, reason: str) -> None:
         """Declare this session over; the first reason counts."""
@@ -128,7 +126,7 @@ class ConsumingSession:
             self._on_message(entry.lane, message, entry.settler)
 
         with broker_errors(f"consuming {LANE_QUEUES[entry.lane]}", self._address):
-            answer = await entry.underlay.basic_consume(LANE_QUEUES[entry.lane], on_message, timeout=RPC_TIMEOUT_S)
+            answer = await entry.channel.basic_consume(LANE_QUEUES[entry.lane], on_message, timeout=RPC_TIMEOUT_S)
             return answer.consumer_tag
 
     async def detach(self) -> None:
@@ -139,7 +137,7 @@ class ConsumingSession:
                 if tag is not None and not self.ended.done():
                     with broker_errors("cancelling a consumer", self._address):
                         # Never nowait: aiormq would drop what is still on its way, unsettled.
-                        await entry.underlay.basic_cancel(tag, timeout=RPC_TIMEOUT_S)
+                        await entry.channel.basic_cancel(tag, timeout=RPC_TIMEOUT_S)
 
     async def look(self, lane: Lane) -> QueueState:
         """Ask the broker about the lane's queue. Raises ``BrokerUnavailable``."""

@@ -7,9 +7,11 @@ import asyncio
 from collections.abc import Iterable
 
 import structlog
-from aiormq.abc import AbstractChannel as UnderlayChannel
+from aiormq.channel import Channel
+from pamqp.commands import Basic
 
 from worker import failpoints
+from worker.broker import batch
 from worker.loop import end_tasks
 
 log = structlog.get_logger(__name__)
@@ -34,7 +36,7 @@ def combine(settled: set[int], low: int, batch: Iterable[int]) -> tuple[list[tup
 class Settler:
     """Acknowledges and rejects deliveries of one channel, in the order given, until the channel is gone."""
 
-    def __init__(self, channel: UnderlayChannel) -> None:
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._acks: list[int] = []
         self._rejects: list[int] = []
@@ -92,11 +94,11 @@ class Settler:
     async def _send_pending(self) -> None:
         rejects, self._rejects = self._rejects, []
         acks, self._acks = self._acks, []
-        for tag in rejects:
-            await self._channel.basic_reject(tag, requeue=False, wait=False)
+        settlements: list[Basic.Ack | Basic.Reject] = [Basic.Reject(tag, requeue=False) for tag in rejects]
         _, self._low = combine(self._settled, self._low, rejects)
         frames, self._low = combine(self._settled, self._low, acks)
-        for tag, multiple in frames:
-            await self._channel.basic_ack(tag, multiple=multiple, wait=False)
+        settlements += [Basic.Ack(tag, multiple=multiple) for tag, multiple in frames]
+        if settlements:
+            await batch.settle(self._channel, settlements)
         if acks:
             failpoints.hit("ack.sent")

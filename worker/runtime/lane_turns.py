@@ -9,7 +9,7 @@ from worker.runtime.shares import Shares
 FLOOD_S = 0.1
 """So long after a message was set aside, the queue is taken to be flooded: most of the work goes into clearing the way,
 and large workspaces have only so many at work."""
-FLOOD_MOST = 10
+FLOOD_MOST = 2
 LARGE_S = 3.0
 """So long after a message of a workspace was set aside, or taken up again, it counts as large."""
 COMPANY_S = 3.0

@@ -16,7 +16,7 @@ from worker.store.overflow import SetAside
 
 log = structlog.get_logger()
 
-MANY = 200
+MANY = 400
 
 
 class SettingAside:
@@ -27,7 +27,7 @@ class SettingAside:
         self._put = put
         self._kept = kept
         self._coming: list[tuple[SetAside, Arrival]] = []
-        self._cadence = Cadence()
+        self._cadence = Cadence(rounds=1)
         self._task: asyncio.Task[None] | None = None
 
     def add(self, message: SetAside, arrival: Arrival) -> None:
