@@ -306,7 +306,7 @@ async def test_a_consumer_that_the_broker_does_not_know_is_found_deaf(
     session = broker._consumer._session
     assert session is not None
     for lane in session._lanes:  # gone at the broker, but we believe in it
-        await lane.underlay.basic_cancel(lane.consumer_tag)
+        await lane.channel.basic_cancel(lane.consumer_tag)
     with pytest.raises(DeafConsumer, match="knows no consumer"):
         await asyncio.wait_for(running, 10)
 
