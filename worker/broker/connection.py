@@ -167,11 +167,11 @@ def version_of(connection: AbstractConnection) -> str:
     return told.decode("ascii", "replace") if isinstance(told, bytes) else str(told)
 
 
-async def open_channel(connection: AbstractConnection, address: Address, *, confirms: bool = False) -> AbstractChannel:
-    """Open a channel; with ``confirms`` one that raises for messages that come back unroutable."""
+async def open_channel(connection: AbstractConnection, address: Address) -> AbstractChannel:
+    """Open a channel for declaring and looking."""
     with broker_errors("opening a channel", address):
         async with asyncio.timeout(RPC_TIMEOUT_S):
-            channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+            channel = connection.channel(publisher_confirms=False, on_return_raises=False)
             await channel.initialize()
             return channel
 
