@@ -79,8 +79,9 @@ MUTATIONS = (
     Mutation(
         "acknowledged before the commit",
         "worker/broker/handling.py",
-        "            delivery = to_delivery(message, lane)\n",
-        "            delivery = to_delivery(message, lane)\n            settler.ack(message.delivery_tag or 0)\n",
+        "            await self._obey(await self._judge(process, delivery), delivery, message, settler)\n",
+        "            settler.ack(message.delivery_tag or 0)\n"
+        "            await self._obey(await self._judge(process, delivery), delivery, message, settler)\n",
         (
             f"{BROKER}test_a_delivery_in_work_when_the_connection_is_lost_comes_again",
             f"{WALKS}[push at finish.before_commit]",

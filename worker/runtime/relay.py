@@ -147,6 +147,7 @@ class Relay:
                 continue
             failures.append((row.id, str(error), isinstance(error, Unroutable)))
             self._report(row, error)
+        self._wake.set()  # there is something to delete in a while
         if failures:
             async with self._database.connection("outbox failures") as connection:
                 await outbox.failed(connection, failures)

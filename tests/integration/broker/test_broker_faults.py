@@ -33,7 +33,8 @@ async def test_after_a_lost_connection_later_messages_arrive(bench: Workbench, p
         await until(lambda: not attached(broker), "the loss noticed")
         await until(lambda: attached(broker), "both connections back")
         await broker.publisher.publish(outgoing(b"%d" % number, message_id=f"m-{number}"))
-        await until(lambda number=number: len(recorder.seen) == number + 1, "the later message")
+        # an acknowledgement that is lost with its connection brings an earlier one again
+        await until(lambda number=number: b"%d" % number in [each.body for each in recorder.seen], "the later message")
 
 
 async def test_a_delivery_in_work_when_the_connection_is_lost_comes_again(
