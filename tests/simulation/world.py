@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 from tests.simulation.loop import PROCESS, Process, SimLoop
+from worker import cadence
 
 BASE = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 WRITES_WEIGH = 4.0
@@ -146,12 +147,15 @@ class World:
 
     @contextmanager
     def seeded(self) -> Iterator[None]:
-        """Make ids, nonces and jitter follow from the seed while the block runs."""
+        """Make ids, nonces and jitter follow from the seed while the block runs, and the machine's speed not count."""
         source = random.Random(self.seed ^ 0x5EED)
         before = random.getstate()
         random.seed(self.seed)
         try:
-            with mock.patch.object(os, "urandom", source.randbytes):
+            with (
+                mock.patch.object(os, "urandom", source.randbytes),
+                mock.patch.object(cadence, "now", return_value=0.0),
+            ):
                 yield
         finally:
             random.setstate(before)

@@ -6,12 +6,16 @@ import pwd
 import secrets
 import shutil
 import signal
+import time
 from pathlib import Path
 
 from worker.servers.probes import speaks_postgres
 from worker.servers.process import Folder, Process, ServersUnavailable, free_port
 
 START_TIMEOUT_S = 30.0
+CHILDREN_S = 10.0
+"""How long the children of a killed server may take to notice; until then there is no starting it again."""
+_STILL_THERE = "pre-existing shared memory block"
 
 
 class PrivatePostgres:
@@ -102,7 +106,16 @@ class PrivatePostgres:
         """Stop the server in order and start it again with its data."""
         if self._server is not None:
             self._server.end(signal.SIGINT, 20.0)
-        self._start_server()
+        deadline = time.monotonic() + CHILDREN_S
+        while True:
+            try:
+                self._start_server()
+            except ServersUnavailable as exc:
+                if _STILL_THERE not in str(exc) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
 
     def kill(self) -> None:
         """Take the server away without warning; ``restart`` recovers it."""
