@@ -26,7 +26,7 @@ class Cadence:
     """Of one kind of batch: ``await turn()`` before each."""
 
     def __init__(self, rounds: int = ROUNDS) -> None:
-        """``rounds``: how many rounds of a busy loop go first; none where whoever is behind must not wait for that."""
+        """``rounds``: how many rounds of a busy loop go first; one where whoever is behind must not wait for more."""
         self._rounds = rounds
         self._next = float("-inf")
 

@@ -126,14 +126,15 @@ class Publisher:
         left = dict(enumerate(messages))
         while left:
             together = await self._take_turns(left, until)
+            if not together:  # the id of the first was in flight until the time was over
+                results |= {place: self._explained(TimeoutError(), each, timeout_s) for place, each in left.items()}
+                break
             try:
                 errors = await self._send_together(together, until)
             finally:
                 self._end_turns(together.values())
-            late = left if not together else {}  # the id of the first was in flight until the time was over
-            for place in {**together, **late}:
-                error = errors.get(place, TimeoutError() if late else None)
-                results[place] = self._explained(error, left.pop(place), timeout_s)
+            for place in together:
+                results[place] = self._explained(errors.get(place), left.pop(place), timeout_s)
         return [results[place] for place in sorted(results)]
 
     async def _take_turns(self, left: Mapping[int, _Message], until: float) -> dict[int, _Message]:

@@ -280,7 +280,8 @@ class Transport:
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         # what is packed may be a thousand times larger than it says
-        if "Content-Encoding" not in response.headers and (response.content_length or _CHUNK) < _CHUNK:
+        stated = response.content_length
+        if stated and stated <= min(_CHUNK, self._max_body_bytes) and "Content-Encoding" not in response.headers:
             return await response.read()
         body = bytearray()
         async for chunk in response.content.iter_chunked(_CHUNK):

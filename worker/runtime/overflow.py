@@ -113,7 +113,7 @@ class Overflow:
         workspace = workspace_of(delivery) if lane is not None else ""
         if lane is None or not workspace or not lane.shares.crowded(workspace):
             return False
-        self._aside.add(_set_aside(workspace, delivery), arrival)
+        self._aside.add(_row_for(workspace, delivery), arrival)
         return True
 
     def _was_kept(self, message: SetAside) -> None:
@@ -127,7 +127,6 @@ class Overflow:
             return await self._process(delivery)
         workspace = workspace_of(delivery)
         if workspace and lane.shares.crowded(workspace) and await self._set_aside(workspace, delivery):
-            lane.set_aside(workspace)
             return Ack()
         lane.came(workspace)
         async with lane.shares.turn(workspace):
@@ -135,8 +134,9 @@ class Overflow:
 
     async def _set_aside(self, workspace: str, delivery: Delivery) -> bool:
         """Write the message down; False when that cannot be, and it has to wait for its turn here."""
+        message = _row_for(workspace, delivery)
         try:
-            await self._puts(_set_aside(workspace, delivery))
+            await self._puts(message)
         except StoreUnavailable as exc:
             log.warning("overflow.store_away", error=str(exc))
             return False
@@ -144,7 +144,7 @@ class Overflow:
             log.warning("overflow.not_kept", message_id=delivery.message_id, error=repr(exc))
             return False
         failpoints.hit("overflow.kept")
-        metrics.set_aside(delivery.lane.value).inc()
+        self._was_kept(message)
         return True
 
     async def _put(self, messages: Sequence[SetAside]) -> None:
@@ -268,7 +268,7 @@ class Overflow:
                 log.warning("overflow.not_given_back", messages=len(self._leased), error=str(exc))
 
 
-def _set_aside(workspace: str, delivery: Delivery) -> SetAside:
+def _row_for(workspace: str, delivery: Delivery) -> SetAside:
     return SetAside(
         lane=delivery.lane.value,
         workspace_id=workspace,

@@ -6,7 +6,7 @@ A group of events has one round trip for it, however many they are.
 from collections.abc import Sequence
 
 from worker.store.inbox import Claim
-from worker.store.outbox import OWN_LEASE_S, OutboxMessage, OutboxRow
+from worker.store.outbox import OWN_LEASE_S, OutboxMessage, OutboxRow, columns_of
 from worker.store.pool import Connection
 
 # Each part tells by their places which claims were still valid.
@@ -52,15 +52,7 @@ async def write(
         _WRITE,
         *_columns(finished),
         *_columns(prolonged),
-        [m.event_id for m in messages],
-        [m.type for m in messages],
-        [m.workspace_id for m in messages],
-        [m.exchange for m in messages],
-        [m.routing_key for m in messages],
-        [m.content_type for m in messages],
-        [m.headers for m in messages],
-        [m.body for m in messages],
-        [m.ephemeral for m in messages],
+        *columns_of(messages),
         OWN_LEASE_S,
     )
     lost = _missing(finished, row["finished"]) | _missing(prolonged, row["prolonged"])

@@ -92,8 +92,6 @@ class GroupCommit:
             self._stirred.clear()
             if not self._room(group):
                 await self._stirred.wait()
-        if self._committing is not None:
-            await asyncio.wait({self._committing})
 
     def _room(self, group: Group) -> int:
         return min(len(self._waiting), MAX_PARTS - group.size)

@@ -6,6 +6,7 @@ has run out (crash, broker away) may be taken by anybody.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from worker.store.pool import Connection
 
@@ -61,6 +62,21 @@ where o.id = f.id
 """
 
 
+def columns_of(messages: Sequence[OutboxMessage]) -> tuple[list[Any], ...]:
+    """Return the messages as the arrays that a statement which stores them takes, one per column."""
+    return (
+        [m.event_id for m in messages],
+        [m.type for m in messages],
+        [m.workspace_id for m in messages],
+        [m.exchange for m in messages],
+        [m.routing_key for m in messages],
+        [m.content_type for m in messages],
+        [m.headers for m in messages],
+        [m.body for m in messages],
+        [m.ephemeral for m in messages],
+    )
+
+
 async def append(
     connection: Connection, messages: Sequence[OutboxMessage], lease_s: float = OWN_LEASE_S
 ) -> list[OutboxRow]:
@@ -73,15 +89,7 @@ async def append(
         return []
     rows = await connection.fetch(
         _APPEND,
-        [m.event_id for m in messages],
-        [m.type for m in messages],
-        [m.workspace_id for m in messages],
-        [m.exchange for m in messages],
-        [m.routing_key for m in messages],
-        [m.content_type for m in messages],
-        [m.headers for m in messages],
-        [m.body for m in messages],
-        [m.ephemeral for m in messages],
+        *columns_of(messages),
         lease_s,
     )
     return [OutboxRow(row["id"], message) for row, message in zip(rows, messages, strict=True)]
