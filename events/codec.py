@@ -41,7 +41,7 @@ def decode(body: bytes, headers: Mapping[str, object], content_type: str | None)
             data = parse(body)
         else:
             found, data = _structured(body, media)
-        return _envelope(found, data)
+        return _envelope(found, data, escapes=b"\\u" in body)
     except MalformedEvent as problem:
         # What is known of the envelope travels with the error, to the dead letter and the failed event.
         problem.envelope_hint = problem.envelope_hint or attributes.hint(found)
@@ -103,7 +103,7 @@ def _require_json(media: object) -> None:
         raise malformed('The data of the event must be JSON ("datacontenttype": "application/json").')
 
 
-def _envelope(found: Mapping[str, Any], data: Any) -> Envelope[Any]:
+def _envelope(found: Mapping[str, Any], data: Any, *, escapes: bool) -> Envelope[Any]:
     attributes.check_version(found)
     event_id = attributes.required_text(found, "id", attributes.MAX_ID)
     source = attributes.required_text(found, "source", attributes.MAX_SOURCE)
@@ -116,7 +116,7 @@ def _envelope(found: Mapping[str, Any], data: Any) -> Envelope[Any]:
         type=event_type,
         time=attributes.time(found),
         workspace_id=workspace,
-        data=_data(shape, data),
+        data=_data(shape, data, escapes=escapes),
         correlation_id=attributes.optional_text(found, "correlationid"),
         causation_id=attributes.optional_text(found, "causationid"),
         traceparent=attributes.traceparent(found),
@@ -144,12 +144,13 @@ def _shape_of(event_type: str) -> type[EventData]:
     )
 
 
-def _data(shape: type[EventData], data: Any) -> EventData:
+def _data(shape: type[EventData], data: Any, *, escapes: bool) -> EventData:
+    """Return the typed body. ``escapes``: whether the text had any; without them it holds nothing that is no text."""
     if not isinstance(data, dict):
         raise malformed(
             '"data" must be an object.' if data is not None else 'The event has no "data".', fields=("data",)
         )
-    broken = find_unstorable(data, "data")
+    broken = find_unstorable(data, "data") if escapes else None
     if broken is not None:
         raise malformed(f"{broken[:200]}: contains a character that is no text (NUL or half a pair).", fields=(broken,))
     try:

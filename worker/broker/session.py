@@ -14,6 +14,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 
+from worker.broker import at_once
 from worker.broker.connection import (
     CLOSE_TIMEOUT_S,
     RPC_TIMEOUT_S,
@@ -120,14 +121,13 @@ class ConsumingSession:
                 if entry.consumer_tag is None and not self.ended.done():
                     entry.consumer_tag = await self._consume(entry)
 
-    async def _consume(self, entry: _LaneChannel) -> str | None:
-        async def on_message(message: DeliveredMessage) -> None:
-            # Runs in a task of the channel's, which dies with the channel: only hand over here.
+    async def _consume(self, entry: _LaneChannel) -> str:
+        def hand_over(message: DeliveredMessage) -> None:
+            # Runs in the channel's reader: what takes longer than this would hold up confirms and acknowledgements.
             self._on_message(entry.lane, message, entry.settler)
 
         with broker_errors(f"consuming {LANE_QUEUES[entry.lane]}", self._address):
-            answer = await entry.channel.basic_consume(LANE_QUEUES[entry.lane], on_message, timeout=RPC_TIMEOUT_S)
-            return answer.consumer_tag
+            return await at_once.consume(entry.channel, LANE_QUEUES[entry.lane], hand_over, RPC_TIMEOUT_S)
 
     async def detach(self) -> None:
         """Take no new deliveries; those handed over can still be settled. Raises ``BrokerUnavailable``."""

@@ -64,11 +64,11 @@ class Usage:
     limit: int | None = None
     window_s: float | None = None
 
-    def learn(self, headers: Mapping[str, str]) -> None:
-        """Count an answer and read its headers."""
+    def learn(self, seconds: float, cost: int | None, rate: Rate | None) -> None:
+        """Count an answer: how long it took, and what its headers state."""
         self.calls += 1
-        self.cost += read_cost(headers) or 0
-        rate = read_rate(headers)
+        self.seconds += seconds
+        self.cost += cost or 0
         if rate is not None:
             self.used, self.limit, self.window_s = rate.used, rate.limit, rate.window_s
 

@@ -4,12 +4,13 @@ Only GET is retried here, and only for seconds; longer waiting is the worker's l
 is ``OutcomeUnknown``; one that provably never left is ``Unavailable``. Redirects are never followed.
 """
 
+import logging
 import random as random_module
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Self
 
 import aiohttp
 import structlog
@@ -208,35 +209,42 @@ class Transport:
             "client",
             attributes={"http.request.method": call.method, "url.template": call.family, "peer.service": "e-conomic"},
         ) as span:
-            outcome, facts = await self._measured(call, grant, progress)
+            outcome, status, cost = await self._measured(call, grant, progress)
             if span is not None:
-                if facts["status"] is not None:
-                    span.set_attribute("http.response.status_code", facts["status"])
-                span.set_attribute("pike_economic.cost", facts.get("cost") or 0)
+                if status is not None:
+                    span.set_attribute("http.response.status_code", status)
+                span.set_attribute("pike_economic.cost", cost or 0)
                 tracing.failed(span, outcome.error if isinstance(outcome, _Failure) else None)
         return outcome
 
-    async def _measured(self, call: Call, grant: Grant, progress: _Progress) -> tuple[bytes | _Failure, dict[str, Any]]:
+    async def _measured(
+        self, call: Call, grant: Grant, progress: _Progress
+    ) -> tuple[bytes | _Failure, int | None, int | None]:
+        """Return what came of the exchange, with the answer's status and cost if there was one."""
         started = self.clock.monotonic()
         answer = await self._exchange(call, grant, progress)
-        facts: dict[str, Any]
+        duration_s = self.clock.monotonic() - started
+        outcome: bytes | _Failure
+        status = cost = None
         if isinstance(answer, _Answer):
-            grant.usage.learn(answer.headers)
-            rate = read_rate(answer.headers)
+            status, cost, rate = answer.status, read_cost(answer.headers), read_rate(answer.headers)
+            grant.usage.learn(duration_s, cost, rate)
             if rate is not None:
                 await self._limiter.learn(grant.budget, rate)
-            facts = {"status": answer.status, "cost": read_cost(answer.headers)}
             outcome = self._judge(call, progress, answer)
         else:
-            facts, outcome = {"status": None, "error": type(answer.error).__name__}, answer
-        duration_s = self.clock.monotonic() - started
-        grant.usage.seconds += duration_s if isinstance(answer, _Answer) else 0.0
-        metrics.api_calls(call.family, metrics.answer_class(facts["status"])).inc()
+            outcome = answer
+        metrics.api_calls(call.family, metrics.answer_class(status)).inc()
         metrics.api_duration(call.family).observe(duration_s)
-        metrics.API_COST.inc(facts.get("cost") or 0)
-        duration_ms = round(duration_s * 1000, 1)
-        log.debug("economic.call", family=call.family, method=call.method, duration_ms=duration_ms, **facts)
-        return outcome, facts
+        if cost:
+            metrics.API_COST.inc(cost)
+        if log.is_enabled_for(logging.DEBUG):
+            facts = {"error": type(answer.error).__name__} if isinstance(answer, _Failure) else {"cost": cost}
+            duration_ms = round(duration_s * 1000, 1)
+            log.debug(
+                "economic.call", family=call.family, method=call.method, duration_ms=duration_ms, status=status, **facts
+            )
+        return outcome, status, cost
 
     def _judge(self, call: Call, progress: _Progress, answer: _Answer) -> bytes | _Failure:
         """Return the body of a success, or what the answer means."""

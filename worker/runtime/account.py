@@ -3,6 +3,7 @@
 The line is an interface; ``LINE`` documents its fields, ``deploy/logs.md`` repeats them for operators.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -123,14 +124,14 @@ class Account:
         age_s = (self.clock.now() - self.claim.received_at).total_seconds() if self.claim else None
         tally.observe(self.delivery.lane.value, self.known_type, self.outcome, duration_s, age_s)
         if self.outcome == "failed" or self.bug:
-            write = log.error
+            level = logging.ERROR
         elif self.outcome in ("dead", "retry", "parked", "set apart", "store away"):
-            write = log.warning
+            level = logging.WARNING
         else:
-            write = log.info
-        write(
-            "delivery.done", **self._fields(verdict, duration_s, age_s), **({"exc_info": self.bug} if self.bug else {})
-        )
+            level = logging.INFO
+        if log.is_enabled_for(level):
+            fields = self._fields(verdict, duration_s, age_s)
+            log.log(level, "delivery.done", **fields, **({"exc_info": self.bug} if self.bug else {}))
 
     def _fields(self, verdict: Verdict | None, duration_s: float, age_s: float | None) -> dict[str, Any]:
         usage = self.run.api.usage if self.run and self.run.api else None

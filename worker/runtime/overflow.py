@@ -68,8 +68,9 @@ def workspace_of(delivery: Delivery) -> str:
     match = _WORKSPACE.search(delivery.body)
     if match is None:
         return ""
+    text: bytes = match[1]
     try:
-        return str(json.loads(b'"' + match[1] + b'"'))
+        return text.decode() if b"\\" not in text else str(json.loads(b'"' + text + b'"'))
     except ValueError:
         return ""
 

@@ -9,10 +9,12 @@ is older than ``upserts.STAMP_EVERY`` (decision 0009).
 Elsewhere events that write at the same time share the statement (``sharing``, decision 0013).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -80,7 +82,7 @@ def _shared(table: Table) -> Shared[_Batch, list[Written]]:
             [batch.agreement for batch in batches for _ in batch.numbers],
             [batch.as_of for batch in batches for _ in batch.numbers],
             [number for batch in batches for number in batch.numbers],
-            *([value for batch in batches for value in batch.columns[n]] for n in range(len(table.names))),
+            *map(_joined, zip(*(batch.columns for batch in batches), strict=True)),
         )
         written: list[list[Written]] = [[] for _ in batches]
         for row in rows:
@@ -88,6 +90,16 @@ def _shared(table: Table) -> Shared[_Batch, list[Written]]:
         return written
 
     return Shared(many, lambda batch: {(table.name, *identity) for identity in batch.identities()})
+
+
+@cache
+def _values_of(table: Table) -> Callable[[Strict], tuple[Any, ...]]:
+    """Return what reads a row's number and then its columns."""
+    return attrgetter(NUMBER, *table.names)
+
+
+def _joined(columns: Sequence[Sequence[Any]]) -> list[Any]:
+    return list(chain.from_iterable(columns))
 
 
 def _written(row: Any) -> Written:
@@ -110,7 +122,7 @@ async def upsert(
     """
     if not rows:
         return []
-    numbers, *columns = ([getattr(row, name) for row in rows] for name in (NUMBER, *table.names))
+    numbers, *columns = zip(*map(_values_of(table), rows), strict=True)
     if sparingly:
         found = await connection.fetch(page_sql(table), workspace_id, agreement, as_of, numbers, *columns)
         return [_written(row) for row in found]

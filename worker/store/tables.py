@@ -18,9 +18,12 @@ NUMBER = "external_number"
 _TYPES = {str: "text", Decimal: "numeric", int: "int", bool: "bool", date: "date"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
-    """A listed kind of record: its table, its columns that e-conomic rules, and whether Pike may edit linked rows."""
+    """A listed kind of record: its table, its columns that e-conomic rules, and whether Pike may edit linked rows.
+
+    Compared by identity: there is one of each, and statements are looked up by them for every event.
+    """
 
     entity: Entity
     name: str

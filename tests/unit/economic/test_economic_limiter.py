@@ -37,7 +37,7 @@ def test_costs_are_read_and_letters_ignored(text: str, cost: int | None) -> None
 @given(st.text(), st.text())
 def test_no_header_breaks_the_count(cost: str, rate: str) -> None:
     usage = Usage()
-    usage.learn({"X-CallCost": cost, "X-RateLimiting": rate})
+    usage.learn(0.1, read_cost({"X-CallCost": cost}), read_rate({"X-RateLimiting": rate}))
     assert usage.calls == 1
 
 
