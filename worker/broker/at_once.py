@@ -7,8 +7,10 @@ aiormq makes a coroutine of every consumer's callback, and a task of that for ea
 from collections.abc import Callable
 from typing import Any, cast
 
-from aiormq.abc import ConsumerCallback, DeliveredMessage, TimeoutType
+from aiormq.abc import ConsumerCallback, DeliveredMessage
 from aiormq.channel import Channel
+
+HandOver = Callable[[DeliveredMessage], None]
 
 
 class _NoTask:
@@ -21,20 +23,21 @@ class _NoTask:
 _NO_TASK = _NoTask()
 
 
-async def consume(
-    channel: Channel, queue: str, hand_over: Callable[[DeliveredMessage], None], timeout_s: TimeoutType
-) -> str:
-    """Consume from the queue, and return the consumer's tag. ``hand_over`` may not wait and may not raise."""
+async def consume(channel: Channel, queue: str, hand_over: HandOver, **options: Any) -> str:
+    """Consume from the queue, with ``basic_consume``'s options; returns the consumer's tag.
+
+    ``hand_over`` may not wait and may not raise: it runs in the channel's reader.
+    """
 
     def handed_over(message: DeliveredMessage) -> _NoTask:
         hand_over(message)
         return _NO_TASK
 
     _expect_no_task(channel)
-    answer = await channel.basic_consume(queue, cast("ConsumerCallback", handed_over), timeout=timeout_s)
-    tag = str(answer.consumer_tag)
-    if tag in channel.consumers:  # what came before this had a task
-        channel.consumers[tag] = cast("ConsumerCallback", handed_over)
+    consumer = cast("ConsumerCallback", handed_over)
+    tag = str((await channel.basic_consume(queue, consumer, **options)).consumer_tag)
+    if tag in channel.consumers:
+        channel.consumers[tag] = consumer  # in place of aiormq's coroutine around it, which had a task until now
     return tag
 
 

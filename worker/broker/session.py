@@ -127,7 +127,7 @@ class ConsumingSession:
             self._on_message(entry.lane, message, entry.settler)
 
         with broker_errors(f"consuming {LANE_QUEUES[entry.lane]}", self._address):
-            return await at_once.consume(entry.channel, LANE_QUEUES[entry.lane], hand_over, RPC_TIMEOUT_S)
+            return await at_once.consume(entry.channel, LANE_QUEUES[entry.lane], hand_over, timeout=RPC_TIMEOUT_S)
 
     async def detach(self) -> None:
         """Take no new deliveries; those handed over can still be settled. Raises ``BrokerUnavailable``."""

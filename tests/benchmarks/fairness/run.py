@@ -15,19 +15,20 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aio_pika
 from aiormq.abc import DeliveredMessage
 
+from tests.benchmarks.events.probe import Sender, answers, sender
 from tests.benchmarks.events.stage import Subject, api, environment_of, prepare, request, running
 from tests.benchmarks.results_file import Measured, keep
+from worker.loop import run
 from worker.servers import provide
 
 FLOODER = "bench-0"
+_OF_THE_FLOODER = f'"workspaceid":"{FLOODER}"'.encode()
 LIMIT_S = 600.0
 TARGET = 2.0
 OURS = (sys.executable, "-m", "tests.benchmarks.events.ours")
@@ -42,35 +43,22 @@ class Seen:
     messages: set[str] = field(default_factory=set)
     flood: int = 0
 
-    async def note(self, message: DeliveredMessage) -> None:
+    def note(self, request_id: str, at: float, message: DeliveredMessage) -> None:
         """Take note of one completion; the same message again is the same answer."""
-        now = time.perf_counter()
-        event = json.loads(message.body)
-        if event["id"] in self.messages:
+        answer_id = str(message.header.properties.message_id)
+        if answer_id in self.messages:
             return
-        self.messages.add(event["id"])
-        self.times[event["correlationid"]] += 1
-        self.answered[event["correlationid"]] = now
-        self.flood += event["workspaceid"] == FLOODER
-
-
-@asynccontextmanager
-async def completions(url: str) -> AsyncIterator[Seen]:
-    """Collect completion events."""
-    seen = Seen()
-    async with await aio_pika.connect(url) as connection:
-        channel = await connection.channel()
-        queue = await channel.declare_queue(exclusive=True, auto_delete=True)
-        await queue.bind("pike.events", "economic.refresh.completed")
-        await (await channel.get_underlay_channel()).basic_consume(queue.name, seen.note, no_ack=True)
-        yield seen
+        self.messages.add(answer_id)
+        self.times[request_id] += 1
+        self.answered[request_id] = at
+        self.flood += _OF_THE_FLOODER in message.body
 
 
 class Others:
     """Small workspaces that publish one request after the other, evenly spread, until told to stop."""
 
-    def __init__(self, exchange: aio_pika.abc.AbstractExchange, workspaces: int, rate: float) -> None:
-        self._exchange = exchange
+    def __init__(self, to: Sender, workspaces: int, rate: float) -> None:
+        self._to = to
         self._workspaces = workspaces
         self._rate = rate
         self.published: dict[str, float] = {}
@@ -82,12 +70,7 @@ class Others:
             await asyncio.sleep(max(0.0, began + number / self._rate - time.perf_counter()))
             body = request(1 + number % 2000, f"bench-{1 + number % self._workspaces}")
             event_id = json.loads(body)["id"]
-            self.published[event_id] = time.perf_counter()
-            message = aio_pika.Message(
-                body, content_type="application/cloudevents+json", message_id=event_id,
-                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            )  # fmt: skip
-            await self._exchange.publish(message, "pike.refresh.requested")
+            self.published[event_id] = await self._to.send(self._to.frames_of(event_id, body))
             number += 1
 
 
@@ -119,11 +102,12 @@ async def measure(args: argparse.Namespace, environment: dict[str, str]) -> Roun
     """Start the worker, let the others go, then send the flood beside them."""
     url = environment["PIKE_ECONOMIC_AMQP_URL"]
     worker = Subject("fairness", "pike-economic.work", OURS, environment)
-    async with running(worker, args.processes), completions(url) as seen, await aio_pika.connect(url) as connection:
-        exchange = await (await connection.channel()).get_exchange("pike.events", ensure=False)
-        await during(exchange, args, seen, args.warm_up)
-        alone = await during(exchange, args, seen, args.alone)
-        beside = Others(exchange, args.workspaces, args.rate)
+    seen = Seen()
+    requests_go = sender(url, "pike.events", "pike.refresh.requested", "application/cloudevents+json")
+    async with running(worker, args.processes), answers(url, seen.note), requests_go as to:
+        await during(to, args, seen, args.warm_up)
+        alone = await during(to, args, seen, args.alone)
+        beside = Others(to, args.workspaces, args.rate)
         publishing = asyncio.create_task(beside.publish())
         began = time.perf_counter()
         flood = await asyncio.create_subprocess_exec(
@@ -143,11 +127,9 @@ async def measure(args: argparse.Namespace, environment: dict[str, str]) -> Roun
     return Round(latencies(alone, seen), latencies(beside, seen), first, published_s, flood_s, double)
 
 
-async def during(
-    exchange: aio_pika.abc.AbstractExchange, args: argparse.Namespace, seen: Seen, seconds: float
-) -> Others:
+async def during(to: Sender, args: argparse.Namespace, seen: Seen, seconds: float) -> Others:
     """Let the others publish for a while and wait for their answers."""
-    others = Others(exchange, args.workspaces, args.rate)
+    others = Others(to, args.workspaces, args.rate)
     publishing = asyncio.create_task(others.publish())
     await asyncio.sleep(seconds)
     publishing.cancel()
@@ -183,7 +165,7 @@ def main(options: Sequence[str] = (), say: Callable[[str], None] = print) -> Non
         with provide(announce=say, durable=True) as servers, api(args.latency) as address:
             environment = {**environment_of(servers, address), "PYTHONPATH": str(Path.cwd())}
             asyncio.run(prepare(environment, args.workspaces + 1))
-            rounds.append(asyncio.run(measure(args, environment)))
+            rounds.append(run(measure(args, environment)))
     rounds.sort(key=lambda each: percentile(each.beside, 95) / percentile(each.alone, 95))
     say(f"kept in {keep('fairness', figures(rounds[len(rounds) // 2], args))}")
 

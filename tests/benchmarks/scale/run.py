@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aio_pika
 import asyncpg
+from aiormq.abc import DeliveredMessage
 
-from tests.benchmarks.events.counting import arrivals, counted
+from tests.benchmarks.events.counting import counted
+from tests.benchmarks.events.probe import Sender, answers, sender
 from tests.benchmarks.events.run import LIMIT_S, WARM_UP
 from tests.benchmarks.events.stage import Subject, api, environment_of, fill, prepare, requests, running, subjects
 from tests.benchmarks.results_file import Measured, keep
+from worker.loop import run
 from worker.servers import provide
 
 TWO_PROCESSES = 1.4
@@ -77,30 +79,28 @@ async def throughput(url: str, subject: Subject, bodies: Sequence[bytes], copies
 
 async def at_rate(url: str, subject: Subject, bodies: Sequence[bytes], rate: float) -> list[float]:
     """Return the milliseconds from publishing to completion of each request, published at this rate."""
-    async with arrivals(url) as seen, running(subject):
-        connection = await aio_pika.connect(url)
-        async with connection:
-            channel = await connection.channel(publisher_confirms=False)
-            await publish(channel, subject, bodies[:20], rate=5.0)  # the process starts, statements are prepared
-            await wait_for(seen, 20)
-            sent = await publish(channel, subject, bodies[20:], rate)
-            await wait_for(seen, len(bodies))
+    seen: dict[str, float] = {}
+
+    def note(event_id: str, at: float, _message: DeliveredMessage) -> None:
+        seen[event_id] = at
+
+    async with answers(url, note), running(subject), sender(url, "", subject.queue, subject.content_type) as to:
+        await publish(to, bodies[:20], rate=5.0)  # the process starts, statements are prepared
+        await wait_for(seen, 20)
+        sent = await publish(to, bodies[20:], rate)
+        await wait_for(seen, len(bodies))
     return [(seen[event_id] - at) * 1000 for event_id, at in sent.items()]
 
 
-async def publish(
-    channel: aio_pika.abc.AbstractChannel, subject: Subject, bodies: Sequence[bytes], rate: float
-) -> dict[str, float]:
+async def publish(to: Sender, bodies: Sequence[bytes], rate: float) -> dict[str, float]:
     """Publish at a steady rate; returns when each request left. One that is late does not make the next ones later."""
+    due = [(event_id, to.frames_of(event_id, body)) for body in bodies for event_id in [json.loads(body)["id"]]]
     sent: dict[str, float] = {}
     began = time.perf_counter()
-    for n, body in enumerate(bodies):
-        due = began + n / rate
-        if (early := due - time.perf_counter()) > 0:
+    for n, (event_id, frames) in enumerate(due):
+        if (early := began + n / rate - time.perf_counter()) > 0:
             await asyncio.sleep(early)
-        sent[json.loads(body)["id"]] = time.perf_counter()
-        message = aio_pika.Message(body, content_type=subject.content_type, delivery_mode=2)
-        await channel.default_exchange.publish(message, subject.queue)
+        sent[event_id] = await to.send(frames)
     return sent
 
 
@@ -131,7 +131,7 @@ def main(options: Sequence[str] = (), say: Callable[[str], None] = print) -> Non
             say(f"one process {results.one[-1]:8.0f} events/s   two {results.two[-1]:8.0f} events/s")
         results.asked_rate = statistics.median(results.one) / 2
         bodies = requests(int(results.asked_rate * args.seconds), args.workspaces)
-        results.latencies_ms = asyncio.run(at_rate(servers.amqp_url, subject, bodies, results.asked_rate))
+        results.latencies_ms = run(at_rate(servers.amqp_url, subject, bodies, results.asked_rate))
     say(f"kept in {keep('scale', list(figures(results)))}")
 
 
