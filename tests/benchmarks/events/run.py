@@ -26,6 +26,7 @@ from tests.benchmarks.events.stage import (
     subjects,
 )
 from tests.benchmarks.results_file import Measured, keep
+from worker.loop import run
 from worker.servers import provide
 
 WARM_UP = 0.2
@@ -94,7 +95,7 @@ def main(options: Sequence[str] = (), say: Callable[[str], None] = print) -> Non
         for _ in range(args.rounds):
             for subject in chosen:
                 bodies = requests(args.events, args.workspaces)
-                rate, cpu_us = asyncio.run(measure(servers.amqp_url, subject, bodies))
+                rate, cpu_us = run(measure(servers.amqp_url, subject, bodies))
                 results[subject.name].rates.append(rate)
                 results[subject.name].cpu_us.append(cpu_us)
                 say(f"{subject.name:18} {rate:8.0f} events/s {cpu_us:8.0f} µs of its process")

@@ -2,7 +2,7 @@
 at a steady modest rate, without the flood and with it.
 
 The worker is the product's own with the one-GET handler of section ``events``. The flood is published while it runs,
-as fast as one publisher with confirms can; times count until its last request is completed. Everything (broker,
+twice as fast as one process works; times count until its last request is completed. Everything (broker,
 Postgres, API stub, worker, publishers, measuring) shares this machine.
 """
 
@@ -15,14 +15,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiormq.abc import DeliveredMessage
 
 from tests.benchmarks.events.probe import Sender, answers, sender
-from tests.benchmarks.events.stage import Subject, api, environment_of, prepare, request, running
+from tests.benchmarks.events.stage import Subject, api, end, environment_of, prepare, request, running
 from tests.benchmarks.results_file import Measured, keep
 from worker.loop import run
 from worker.servers import provide
@@ -104,27 +105,42 @@ async def measure(args: argparse.Namespace, environment: dict[str, str]) -> Roun
     worker = Subject("fairness", "pike-economic.work", OURS, environment)
     seen = Seen()
     requests_go = sender(url, "pike.events", "pike.refresh.requested", "application/cloudevents+json")
-    async with running(worker, args.processes), answers(url, seen.note), requests_go as to:
+    async with (
+        flooding(args, environment) as flood,
+        running(worker, args.processes), answers(url, seen.note), requests_go as to,
+    ):  # fmt: skip
         await during(to, args, seen, args.warm_up)
         alone = await during(to, args, seen, args.alone)
         beside = Others(to, args.workspaces, args.rate)
         publishing = asyncio.create_task(beside.publish())
         began = time.perf_counter()
-        flood = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.benchmarks.fairness.flood", str(args.flood), FLOODER,
-            env={**os.environ, **environment}, stdout=subprocess.PIPE,
-        )  # fmt: skip
+        flood.stdin.write(b"go\n")
         async with asyncio.timeout(LIMIT_S):
             while seen.flood < args.flood:
                 await asyncio.sleep(0.1)
         flood_s = time.perf_counter() - began
-        published_s = float((await flood.communicate())[0])
+        published_s = float(await flood.stdout.readline())
         publishing.cancel()
         await asyncio.wait({publishing})
         await answered_all(beside, seen)
     double = sum(count - 1 for count in seen.times.values())
     first = latencies(beside, seen, began + published_s)
     return Round(latencies(alone, seen), latencies(beside, seen), first, published_s, flood_s, double)
+
+
+@asynccontextmanager
+async def flooding(args: argparse.Namespace, environment: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start the flood's publisher, ready to begin when it is sent a line."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.benchmarks.fairness.flood", str(args.flood), FLOODER, str(args.flood_rate),
+        env={**os.environ, **environment}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        await process.stdout.readline()
+        yield process
+    finally:
+        await end(process)
 
 
 async def during(to: Sender, args: argparse.Namespace, seen: Seen, seconds: float) -> Others:
@@ -147,6 +163,7 @@ def arguments(options: Sequence[str]) -> argparse.Namespace:
     """Read the section's options."""
     parser = argparse.ArgumentParser(prog="make bench SECTION=fairness ARGS=…", description=__doc__)
     parser.add_argument("--flood", type=int, default=50_000, help="requests of the one workspace")
+    parser.add_argument("--flood-rate", type=float, default=4000, help="of them a second")
     parser.add_argument("--rate", type=float, default=20, help="requests per second of the others together")
     parser.add_argument("--workspaces", type=int, default=20, help="the others")
     parser.add_argument("--latency", type=float, default=50, help="milliseconds that the API takes")

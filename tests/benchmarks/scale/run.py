@@ -122,12 +122,12 @@ def main(options: Sequence[str] = (), say: Callable[[str], None] = print) -> Non
         for _ in range(args.rounds):
             commits, wal = asyncio.run(use_of(servers.database_url))
             bodies = requests(args.events, args.workspaces)
-            results.one.append(asyncio.run(throughput(servers.amqp_url, subject, bodies, 1)))
+            results.one.append(run(throughput(servers.amqp_url, subject, bodies, 1)))
             after = asyncio.run(use_of(servers.database_url))
             results.commits.append((after[0] - commits) / args.events)
             results.wal.append((after[1] - wal) / args.events)
             bodies = requests(args.events, args.workspaces)
-            results.two.append(asyncio.run(throughput(servers.amqp_url, subject, bodies, 2)))
+            results.two.append(run(throughput(servers.amqp_url, subject, bodies, 2)))
             say(f"one process {results.one[-1]:8.0f} events/s   two {results.two[-1]:8.0f} events/s")
         results.asked_rate = statistics.median(results.one) / 2
         bodies = requests(int(results.asked_rate * args.seconds), args.workspaces)
