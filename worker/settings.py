@@ -116,7 +116,7 @@ class Settings(BaseModel):
     """The address under which browsers and webhooks reach this service."""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$")
     """`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`."""
-    prefetch_work: int = Field(default=200, ge=1, le=1000)
+    prefetch_work: int = Field(default=300, ge=1, le=1000)
     """Deliveries in work at once for everything but imports; those of small workspaces come beside them."""
     prefetch_bulk: int = Field(default=4, ge=1, le=100)
     """Deliveries in work at once for imports."""

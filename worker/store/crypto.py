@@ -21,7 +21,7 @@ from worker.errors import SettingsError, WorkerError
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
 _WRAPPED_BYTES = _NONCE_BYTES + _KEY_BYTES + 16
-_REMEMBERED = 256
+REMEMBERED = 256
 """Opened tokens that a vault keeps; it holds the keys to all of them anyhow."""
 _ENVELOPE = b"PE2\x00"
 """What envelopes begin with. Tokens without it were sealed by the version before, with the master key itself."""
@@ -94,7 +94,7 @@ class Vault:
         opened = self._opened.get(known)
         if opened is None:
             opened = self._open(sealed, row, place)
-            if len(self._opened) >= _REMEMBERED:
+            if len(self._opened) >= REMEMBERED:
                 del self._opened[next(iter(self._opened))]
             self._opened[known] = opened
         return opened

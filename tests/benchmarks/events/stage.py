@@ -28,7 +28,7 @@ from worker.store import connections, migrate
 from worker.store.crypto import Vault
 
 HERE = "tests.benchmarks.events"
-PREFETCH = 200
+PREFETCH = 300
 """Deliveries in work at once, for every subject; the worker's own default."""
 
 

@@ -6,8 +6,11 @@ from typing import Any
 
 import aio_pika
 import pytest
+from aiormq.abc import DeliveredMessage
 from broker_kit import CountReady, Recorder, Workbench, outgoing, until
 
+from worker.broker import at_once
+from worker.broker.connection import Address, open_connection, open_wide_channel
 from worker.broker.delivery import Ack, DeathInfo, Delivery, Lane, PutAway, Reject, Verdict
 from worker.broker.topology import (
     DEAD_QUEUE,
@@ -275,3 +278,27 @@ async def test_a_process_that_returns_no_verdict_does_not_hold_its_delivery_for_
     async with asyncio.timeout(10):
         while not await ready_in(DEAD_QUEUE):  # noqa: ASYNC110  # the broker tells nobody
             await asyncio.sleep(0.02)
+
+
+async def test_deliveries_are_handed_over_by_the_channels_reader_also_after_consuming_anew(bench: Workbench) -> None:
+    """A task of aiormq's for each would cost more than the handing over."""
+    broker = await bench.started()
+    address, by = Address.parse(bench.url), dict[bytes, asyncio.Task[Any] | None]()
+    connection = await open_connection(address, "test")
+    channel = await open_wide_channel(connection, address)
+
+    def hand_over(message: DeliveredMessage) -> None:
+        by[message.body] = asyncio.current_task()
+
+    async def arrives(body: bytes) -> asyncio.Task[Any] | None:
+        await broker.publisher.publish(outgoing(body, message_id=body.decode()))
+        await until(lambda: body in by, f"message {body!r}")
+        return by[body]
+
+    tag = await at_once.consume(channel, LANE_QUEUES[Lane.WORK], hand_over, no_ack=True)
+    reader = await arrives(b"first")
+    assert await arrives(b"second") is reader
+    await channel.basic_cancel(tag)
+    await at_once.consume(channel, LANE_QUEUES[Lane.WORK], hand_over, no_ack=True)
+    assert await arrives(b"third") is reader
+    await connection.close()
