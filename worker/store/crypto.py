@@ -21,8 +21,6 @@ from worker.errors import SettingsError, WorkerError
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
 _WRAPPED_BYTES = _NONCE_BYTES + _KEY_BYTES + 16
-REMEMBERED = 256
-"""Opened tokens that a vault keeps; it holds the keys to all of them anyhow."""
 _ENVELOPE = b"PE2\x00"
 """What envelopes begin with. Tokens without it were sealed by the version before, with the master key itself."""
 
@@ -56,7 +54,6 @@ class Vault:
             raise SettingsError("no encryption key is given")
         self._keys = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self.current = next(iter(keys))
-        self._opened: dict[tuple[str, bytes, UUID, str], SecretStr] = {}
 
     @classmethod
     def parse(cls, text: str) -> "Vault":
@@ -86,20 +83,7 @@ class Vault:
         return Sealed(self.current, _ENVELOPE + wrapped + _encrypt(AESGCM(data_key), text, bound))
 
     def open(self, sealed: Sealed, row: UUID, place: str = GRANT) -> SecretStr:
-        """Decrypt. Raises ``CannotOpen``; its text names the row and the key id only.
-
-        What was opened last is remembered, by everything that it was opened with: a workspace's events come in numbers.
-        """
-        known = (sealed.key_id, sealed.data, row, place)
-        opened = self._opened.get(known)
-        if opened is None:
-            opened = self._open(sealed, row, place)
-            if len(self._opened) >= REMEMBERED:
-                del self._opened[next(iter(self._opened))]
-            self._opened[known] = opened
-        return opened
-
-    def _open(self, sealed: Sealed, row: UUID, place: str) -> SecretStr:
+        """Decrypt. Raises ``CannotOpen``; its text names the row and the key id only."""
         key = self._keys.get(sealed.key_id)
         if key is None:
             raise CannotOpen(f"connection {row} was sealed with key '{sealed.key_id}', which is not in the settings")

@@ -65,13 +65,13 @@ class GroupCommit:
         self._running = None
 
     async def _one_group(self) -> None:
-        await self._cadence.turn()
         try:
             group = await Group.begin(self._database)
         except Exception as exc:
             self._turn_away(exc)
             return
         try:
+            await self._cadence.turn()  # with the transaction begun: nobody then waits for that
             await self._fill(group)
         except Exception as exc:
             group.break_up(exc)

@@ -154,12 +154,13 @@ async def test_a_trickling_body_ends_at_the_deadline(stub: Stub, make_client: Ma
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.parametrize(("size", "allowed"), [(200_000, 100_000), (2_000, 1_000)], ids=["in pieces", "in one go"])
 async def test_an_answer_larger_than_allowed_is_unavailable_and_not_fetched_again(
-    stub: Stub, make_client: MakeClient
+    stub: Stub, make_client: MakeClient, size: int, allowed: int
 ) -> None:
-    stub.always = lambda _: answer(b'{"agreementNumber": 1, "x": "' + b"x" * 200_000 + b'"}')
-    api = await api_of(make_client(max_body_bytes=100_000))
-    with pytest.raises(Unavailable, match="larger than 100000"):
+    stub.always = lambda _: answer(b'{"agreementNumber": 1, "x": "' + b"x" * size + b'"}')
+    api = await api_of(make_client(max_body_bytes=allowed))
+    with pytest.raises(Unavailable, match=f"larger than {allowed}"):
         await api.get_self()
     assert len(stub.seen) == 1
 
