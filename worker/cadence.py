@@ -9,7 +9,7 @@ on a busy one it brings in those that are just about to ask, and no processor ti
 import asyncio
 import time
 
-LEAST_S = 0.005
+LEAST_S = 0.003
 ROUNDS = 40
 """Rounds of the event loop that a batch lets go first, at most."""
 MOST_S = 0.006

@@ -2,7 +2,7 @@
 
 Walk of an event's finish: its body waits at the entrance from its first statement on; a runner lets all that wait into
 one transaction, where they write (``group``); the endings of all are written and the transaction is committed, while the
-runner already begins the next. Whoever comes meanwhile is in that one.
+runner already begins the next. Whoever comes later is in that one.
 """
 
 import asyncio
@@ -22,27 +22,30 @@ log = structlog.get_logger()
 
 MAX_PARTS = 64
 """Events in one commit at most, so that no single transaction grows long."""
+AT_ONCE = 2
+"""Commits under way at most. Only one group at a time writes anything but its endings, so that no two can wait for each
+other's rows."""
 
 
 class GroupCommit:
     """See ``Commits``.
 
-    An event alone commits at once. Under load groups fill while the one before is being committed. A failure inside a
-    group rolls all of it back; whoever caused it gets the error, the others ``Spoiled``.
+    An event alone commits at once. Under load events gather while the groups before are being committed. A failure inside
+    a group rolls all of it back; whoever caused it gets the error, the others ``Spoiled``.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: deque[Body] = deque()
-        self._stirred = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
-        self._committing: asyncio.Task[None] | None = None
+        self._committing = set[asyncio.Task[None]]()
+        self._one_less = asyncio.Event()
         self._cadence = Cadence()
 
     @property
     def idle(self) -> bool:
         """Whether nobody waits and nothing is under way."""
-        return not self._waiting and self._running is None and self._committing is None
+        return not self._waiting and self._running is None and not self._committing
 
     def open(self, what: str) -> "_Opened":
         """See ``Commits``."""
@@ -51,7 +54,6 @@ class GroupCommit:
     async def join(self, body: Body) -> Any:
         """See ``Entrance``."""
         self._waiting.append(body)
-        self._stirred.set()
         if self._running is None:
             self._running = asyncio.create_task(self._run(), name="group-commit")
         return await body.entry
@@ -80,28 +82,21 @@ class GroupCommit:
         if group.broken is not None or not group.size:
             await group.roll_back()
         else:
-            self._committing = asyncio.create_task(self._commit(group), name="group-commit-end")
+            task = asyncio.create_task(group.commit(), name="group-commit-end")
+            self._committing.add(task)
+            task.add_done_callback(self._committed)
 
     async def _fill(self, group: Group) -> None:
-        """Let in who waits, and who comes while the group before is still being committed."""
-        while group.broken is None:
-            left_out = await group.take_in([self._waiting.popleft() for _ in range(self._room(group))])
-            self._waiting.extendleft(reversed(left_out))
-            if self._committing is None:
-                return
-            self._stirred.clear()
-            if not self._room(group):
-                await self._stirred.wait()
+        """Let in who waits, when there is room for another commit."""
+        while len(self._committing) >= AT_ONCE:
+            self._one_less.clear()
+            await self._one_less.wait()
+        left_out = await group.take_in([self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_PARTS))])
+        self._waiting.extendleft(reversed(left_out))
 
-    def _room(self, group: Group) -> int:
-        return min(len(self._waiting), MAX_PARTS - group.size)
-
-    async def _commit(self, group: Group) -> None:
-        try:
-            await group.commit()
-        finally:
-            self._committing = None
-            self._stirred.set()
+    def _committed(self, task: "asyncio.Task[None]") -> None:
+        self._committing.discard(task)
+        self._one_less.set()
 
     def _turn_away(self, error: Exception) -> None:
         """Tell those who wait that there is no transaction to be had."""
