@@ -10,13 +10,13 @@ runs out and another process takes it. Between the outcome and the row's end: ta
 """
 
 import asyncio
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import structlog
 
+from events.attributes import WORKSPACE
 from worker import failpoints
 from worker.broker.delivery import Ack, Arrival, Delivery, Lane, Move, Process, PutAway, Reject, Verdict
 from worker.broker.publisher import Outgoing
@@ -44,7 +44,7 @@ POLL_S = 2.0
 STORE_PAUSE_S = 1.0
 AGAIN_S = 30.0
 """When a message whose work ended in a way that nobody expected is tried again."""
-_WORKSPACE = re.compile(rb'"workspaceid"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_WORKSPACE = re.compile(rb'"workspaceid"\s*:\s*"(' + WORKSPACE.pattern.encode() + rb')"')
 _HEADERS = ("cloudEvents_workspaceid", "cloudEvents:workspaceid")
 
 
@@ -63,16 +63,10 @@ def workspace_of(delivery: Delivery) -> str:
     """
     for name in _HEADERS:
         value = delivery.headers.get(name)
-        if isinstance(value, str):
+        if isinstance(value, str) and WORKSPACE.fullmatch(value):
             return value
     match = _WORKSPACE.search(delivery.body)
-    if match is None:
-        return ""
-    text: bytes = match[1]
-    try:
-        return text.decode() if b"\\" not in text else str(json.loads(b'"' + text + b'"'))
-    except ValueError:
-        return ""
+    return match[1].decode() if match else ""
 
 
 class Overflow:

@@ -9,17 +9,18 @@ from worker.store.inbox import Claim
 from worker.store.outbox import OWN_LEASE_S, OutboxMessage, OutboxRow, columns_of
 from worker.store.pool import Connection
 
-# Each part tells by their places which claims were still valid.
+# Each part tells by their places which claims were still valid. now() is when the transaction was begun, which may be a
+# while ago: leases count from the clock, and nothing ends before it was received.
 _WRITE = """
 with finished as (
     update economic.inbox i
-    set state = 'done', outcome = t.outcome, body = null, lease_until = null, finished_at = now(), updated_at = now()
+    set state = 'done', outcome = t.outcome, body = null, lease_until = null, finished_at = clock_timestamp(), updated_at = now()
     from unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) with ordinality
          as t(source, event_id, fence, outcome, place)
     where i.source = t.source and i.event_id = t.event_id and i.fence = t.fence and i.state = 'running'
     returning t.place
 ), prolonged as (
-    update economic.inbox i set lease_until = now() + make_interval(secs => t.lease_s), updated_at = now()
+    update economic.inbox i set lease_until = clock_timestamp() + make_interval(secs => t.lease_s), updated_at = now()
     from unnest($5::text[], $6::text[], $7::bigint[], $8::float8[]) with ordinality
          as t(source, event_id, fence, lease_s, place)
     where i.source = t.source and i.event_id = t.event_id and i.fence = t.fence and i.state = 'running'
@@ -27,7 +28,7 @@ with finished as (
 ), sent as (
     insert into economic.outbox
         (event_id, type, workspace_id, exchange, routing_key, content_type, headers, body, ephemeral, leased_until)
-    select t.*, now() + make_interval(secs => $18)
+    select t.*, clock_timestamp() + make_interval(secs => $18)
     from unnest($9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::jsonb[], $16::bytea[],
                 $17::bool[]) as t
     returning id

@@ -6,7 +6,7 @@ same moment and go on side by side; from a body's next statement on it has the c
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
@@ -206,10 +206,10 @@ class Group:
             answers = list(zip(sharing, results, strict=True))
         except Exception as exc:
             self.break_up(exc)
-            _settle(sharing, error=exc if len(sharing) == 1 else self.spoiled())
+            turn_away(sharing, error=exc if len(sharing) == 1 else self.spoiled())
         else:
             if self.broken is not None:  # one was broken off meanwhile, and what it wrote cannot be told apart
-                _settle(sharing, error=self.spoiled())
+                turn_away(sharing, error=self.spoiled())
             for body, result in answers:
                 if not body.entry.done():
                     body.entry.set_result(result)
@@ -236,10 +236,11 @@ class Group:
             if not isinstance(exc, Exception):
                 raise
         else:
-            for (ending, committed), rows in zip(self._parts, written, strict=True):
-                ending.announce(rows)
+            for _, committed in self._parts:
                 if not committed.done():
                     committed.set_result(None)
+            for (ending, _), rows in zip(self._parts, written, strict=True):
+                ending.announce(rows)
 
     async def _write_and_leave(self) -> list[list[OutboxRow]]:
         COMMIT_BATCH.observe(len(self._parts))
@@ -263,7 +264,7 @@ class Group:
         """Undo everything because a body failed, and tell those that had ended."""
         with contextlib.suppress(StoreUnavailable, WorkerError):
             await self._leave(self.broken or Spoiled("nobody is left"))
-        _settle(list(self._inside), error=self.spoiled())
+        turn_away(list(self._inside), error=self.spoiled())
         self._fail(lambda _: self.spoiled())
 
     async def _leave(self, exc: BaseException | None) -> None:
@@ -291,7 +292,8 @@ class _FencesLost(Exception):
         self.claims = claims
 
 
-def _settle(bodies: Sequence[Body], error: Exception) -> None:
+def turn_away(bodies: Iterable[Body], error: Exception) -> None:
+    """Tell those that still wait to be let in why they are not."""
     for body in bodies:
         if not body.entry.done():
             body.entry.set_exception(error)

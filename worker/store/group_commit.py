@@ -15,7 +15,7 @@ import structlog
 from worker.cadence import Cadence
 from worker.errors import StoreUnavailable
 from worker.store.commits import Part, Spoiled
-from worker.store.group import Body, Group
+from worker.store.group import Body, Group, turn_away
 from worker.store.pool import Database, unavailable
 
 log = structlog.get_logger()
@@ -23,8 +23,8 @@ log = structlog.get_logger()
 MAX_PARTS = 64
 """Events in one commit at most, so that no single transaction grows long."""
 AT_ONCE = 2
-"""Commits under way at most. Only one group at a time writes anything but its endings, so that no two can wait for each
-other's rows."""
+"""Commits under way at most. Only one group at a time writes anything but its endings, which touch nothing but the events'
+own rows: so no two can wait for each other. No handler may lock rows of running events."""
 
 
 class GroupCommit:
@@ -91,7 +91,13 @@ class GroupCommit:
         while len(self._committing) >= AT_ONCE:
             self._one_less.clear()
             await self._one_less.wait()
-        left_out = await group.take_in([self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_PARTS))])
+        bodies = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_PARTS))]
+        try:
+            left_out = await group.take_in(bodies)
+        except Exception as bug:
+            group.break_up(bug)
+            turn_away(bodies, group.spoiled())
+            raise
         self._waiting.extendleft(reversed(left_out))
 
     def _committed(self, task: "asyncio.Task[None]") -> None:
@@ -101,12 +107,8 @@ class GroupCommit:
     def _turn_away(self, error: Exception) -> None:
         """Tell those who wait that there is no transaction to be had."""
         bodies, self._waiting = self._waiting, deque()
-        for body in bodies:
-            if not body.entry.done():
-                away = isinstance(error, StoreUnavailable)
-                body.entry.set_exception(
-                    StoreUnavailable(str(error)) if away else Spoiled(f"{type(error).__name__} at the beginning")
-                )
+        away = isinstance(error, StoreUnavailable)
+        turn_away(bodies, error if away else Spoiled(f"{type(error).__name__} at the beginning"))
 
 
 class _Opened:

@@ -37,8 +37,9 @@ async def main(count: int, workspace: str, rate: float) -> None:
             due = min(count, int((time.perf_counter() - began) * rate) + 1)
             while on_their_way and due - on_their_way[0][1] > IN_FLIGHT:
                 await _confirmed(on_their_way.pop(0)[0])
-            on_their_way.append((await batch.send(channel, ready[sent:due]), sent))
-            sent = due
+            if due > sent:
+                on_their_way.append((await batch.send(channel, ready[sent:due]), sent))
+                sent = due
             await asyncio.sleep(EVERY_S)
         for confirms, _ in on_their_way:
             await _confirmed(confirms)

@@ -137,7 +137,7 @@ async def flooding(args: argparse.Namespace, environment: dict[str, str]) -> Asy
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        await process.stdout.readline()
+        assert await process.stdout.readline() == b"ready\n"
         yield process
     finally:
         await end(process)

@@ -8,11 +8,11 @@ import asyncpg
 import pytest
 
 from worker.errors import StoreUnavailable
-from worker.store import inbox
+from worker.store import endings, inbox
 from worker.store.commits import Commits, Ending, OwnTransaction, Spoiled
 from worker.store.group_commit import MAX_PARTS, GroupCommit
 from worker.store.inbox import Claim, FenceLost, Received
-from worker.store.outbox import OutboxMessage, OutboxRow
+from worker.store.outbox import OWN_LEASE_S, OutboxMessage, OutboxRow
 from worker.store.pool import Database
 
 pytestmark = pytest.mark.requirement("B1")
@@ -260,3 +260,15 @@ async def test_a_message_that_postgres_cannot_store_spoils_only_for_a_moment(dat
         await bad(OwnTransaction(database))
     await work(OwnTransaction(database), other, told)
     assert (await states(pike))["e1"] == ("done", "written")
+
+
+async def test_nothing_ends_before_it_was_received_however_long_the_transaction_was_open(
+    database: Database, pike: Any
+) -> None:
+    async with database.transaction("test") as connection:
+        await connection.execute("select pg_sleep(0.05)")
+        (claim,) = await claims(database, 1)
+        await endings.write(connection, [(claim, "completed")], [], [answer(claim)])
+    assert await pike.fetchval("select finished_at >= received_at from economic.inbox")
+    lease = await pike.fetchval("select leased_until - (select received_at from economic.inbox) from economic.outbox")
+    assert lease.total_seconds() >= OWN_LEASE_S

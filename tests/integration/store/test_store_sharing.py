@@ -252,3 +252,22 @@ async def test_whatever_breaks_off_when_every_event_is_whole(database: Database,
             assert done
         elif not isinstance(result, TimeoutError):  # a commit may win over a time limit
             assert not done
+
+
+async def test_a_statement_with_a_bug_leaves_nobody_waiting(database: Database, pike: Any) -> None:
+    held, told = await claims(database, 3), Told()
+    commits = GroupCommit(database)
+
+    def no_keys(item: object) -> set[str]:
+        raise LookupError(f"no key for {item}")
+
+    writer = Writer()
+    writer.statement = Shared(writer._many, no_keys)
+    async with asyncio.timeout(10):
+        results = await asyncio.gather(
+            *(share(commits, claim, told, writer) for claim in held), return_exceptions=True
+        )  # fmt: skip
+    assert [type(result) for result in results] == [Spoiled] * 3
+    await eventually(lambda: commits.idle, message="idle")
+    writer.statement = Writer().statement
+    assert await share(commits, held[0], told, writer) == "e0=written"
