@@ -7,6 +7,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -79,6 +80,7 @@ class Harness:
         body = {
             "specversion": "1.0", "id": event_id, "source": source, "type": event_type, "workspaceid": workspace,
             "time": "2026-11-23T12:00:00Z", "datacontenttype": "application/json", "data": data,
+            "subject": os.environ.get("PYTEST_CURRENT_TEST", "no test")[:400],  # whose it is, when it turns up elsewhere
         }  # fmt: skip
         await self.publish_raw(json.dumps(body).encode(), routing_key=event_type, message_id=event_id)
         return event_id
@@ -111,7 +113,13 @@ class Harness:
                     await self._news.wait_for(lambda: found() is not None)
             except TimeoutError:
                 seen = [(event.type, event.correlation_id) for event in self.heard]
-                raise AssertionError(f"no answer {types} to {request_id} within {timeout_s} s; heard {seen}") from None
+                there = await self.rows(
+                    """select event_id, type, state, attempts, snoozes,
+                              convert_from(body, 'UTF8')::jsonb ->> 'subject' as test from economic.inbox"""
+                )
+                raise AssertionError(
+                    f"no answer {types} to {request_id} within {timeout_s} s; heard {seen}; received {there}"
+                ) from None
         result = found()
         assert result is not None
         return result
