@@ -80,7 +80,7 @@ class Harness:
         body = {
             "specversion": "1.0", "id": event_id, "source": source, "type": event_type, "workspaceid": workspace,
             "time": "2026-11-23T12:00:00Z", "datacontenttype": "application/json", "data": data,
-            "subject": os.environ.get("PYTEST_CURRENT_TEST", "no test")[:400],  # whose it is, when it turns up elsewhere
+            "subject": os.environ.get("PYTEST_CURRENT_TEST", "no test")[:400],  # whose, if it turns up elsewhere
         }  # fmt: skip
         await self.publish_raw(json.dumps(body).encode(), routing_key=event_type, message_id=event_id)
         return event_id
