@@ -103,10 +103,11 @@ class Comparison:
     def _object_changes(self, wider: Schema, narrower: Schema, path: str) -> list[Change]:
         given = set(narrower.get("required", ()))
         found = [Change(_join(path, name), "required", name) for name in wider.get("required", ()) if name not in given]
-        ours = wider.get("properties", {})
-        for name, theirs in narrower.get("properties", {}).items():
-            if name in ours:
-                found += self.changes(ours[name], theirs, _join(path, name))
+        named, any_other = narrower.get("properties", {}), narrower.get("additionalProperties")
+        for name, ours in wider.get("properties", {}).items():
+            theirs = named.get(name, any_other)  # an object of free names may have this one too
+            if isinstance(theirs, Mapping):
+                found += self.changes(ours, theirs, _join(path, name))
         return found
 
 

@@ -14,7 +14,8 @@ from worker.store.pool import Connection
 _WRITE = """
 with finished as (
     update economic.inbox i
-    set state = 'done', outcome = t.outcome, body = null, lease_until = null, finished_at = clock_timestamp(), updated_at = now()
+    set state = 'done', outcome = t.outcome, body = null, lease_until = null, updated_at = now(),
+        finished_at = greatest(now(), i.received_at)
     from unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) with ordinality
          as t(source, event_id, fence, outcome, place)
     where i.source = t.source and i.event_id = t.event_id and i.fence = t.fence and i.state = 'running'

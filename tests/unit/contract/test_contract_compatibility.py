@@ -296,6 +296,13 @@ def test_no_value_is_lost_where_no_change_is_seen(data: st.DataObject) -> None:
         assert Draft202012Validator(wider).is_valid(value)
 
 
+def test_an_object_of_free_names_is_not_taken_where_one_of_the_names_wants_something_else() -> None:
+    free = {"type": "object", "additionalProperties": {"type": "boolean"}}
+    named = {"type": "object", "properties": {"a": {"type": "null"}}, "required": []}
+    assert [change.path for change in Comparison({}, {}).changes(named, free)] == ["a"]
+    assert Comparison({}, {}).changes({**named, "properties": {"a": {"type": "boolean"}}}, free) == []
+
+
 @given(SCHEMAS)
 def test_schema_accepts_itself(schema: Any) -> None:
     assert Comparison({}, {}).changes(schema, copy.deepcopy(schema)) == []
