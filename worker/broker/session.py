@@ -123,7 +123,7 @@ class ConsumingSession:
 
     async def _consume(self, entry: _LaneChannel) -> str:
         def hand_over(message: DeliveredMessage) -> None:
-            # Runs in the channel's reader: what takes longer than this would hold up confirms and acknowledgements.
+            # Runs in the channel's reader: what takes longer than this would hold up those behind it.
             self._on_message(entry.lane, message, entry.settler)
 
         with broker_errors(f"consuming {LANE_QUEUES[entry.lane]}", self._address):

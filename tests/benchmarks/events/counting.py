@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import aio_pika
 
 EVERY_S = 0.05
+ANSWERS = "economic.refresh.completed"
 
 
 class Count:
@@ -49,7 +50,7 @@ async def counted(url: str) -> AsyncIterator[Count]:
     async with connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True, auto_delete=True)
-        await queue.bind("pike.events", "economic.refresh.completed")
+        await queue.bind("pike.events", ANSWERS)
 
         enough = asyncio.Event()
 

@@ -14,39 +14,45 @@ from aiormq.abc import ChannelFrame, DeliveredMessage
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
+from tests.benchmarks.events.counting import ANSWERS
 from worker.broker import at_once, batch
 
 _CORRELATION = re.compile(rb'"correlationid":"([^"]+)"')
-ANSWERS = "economic.refresh.completed"
 
 
 class Sender:
     """Publishes persistent requests, one at a time."""
 
     def __init__(self, channel: Channel, exchange: str, key: str, content_type: str) -> None:
-        self._channel = channel
+        self.channel = channel
         self._exchange = exchange
         self._key = key
         self._content_type = content_type
 
-    def frames_of(self, event_id: str, body: bytes) -> ChannelFrame:
+    def encoded(self, event_id: str, body: bytes) -> batch.Encoded:
         """Return a request as it goes over the wire."""
         properties = Basic.Properties(content_type=self._content_type, message_id=event_id, delivery_mode=2)
-        encoded = batch.encode(self._channel, self._exchange, self._key, body, properties)
-        return ChannelFrame(payload=encoded.frames, should_close=False)
+        return batch.encode(self.channel, self._exchange, self._key, body, properties)
+
+    def frames_of(self, event_id: str, body: bytes) -> ChannelFrame:
+        """Return what ``send`` takes."""
+        return ChannelFrame(payload=self.encoded(event_id, body).frames, should_close=False)
 
     async def send(self, frames: ChannelFrame) -> float:
         """Send a request; returns when it left."""
         at = time.perf_counter()
-        await self._channel.write_queue.put(frames)
+        await self.channel.write_queue.put(frames)
         return at
 
 
 @asynccontextmanager
-async def sender(url: str, exchange: str, key: str, content_type: str) -> AsyncIterator[Sender]:
+async def sender(
+    url: str, exchange: str, key: str, content_type: str, *, confirms: bool = False
+) -> AsyncIterator[Sender]:
     """Connect a sender."""
     async with await aio_pika.connect(url) as connection:
-        channel = await (await connection.channel(publisher_confirms=False)).get_underlay_channel()
+        opened = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+        channel = await opened.get_underlay_channel()
         assert isinstance(channel, Channel)
         yield Sender(channel, exchange, key, content_type)
 

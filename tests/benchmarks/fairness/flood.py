@@ -9,10 +9,8 @@ import os
 import sys
 import time
 
-import aio_pika
-from aiormq.channel import Channel
-from pamqp.commands import Basic
-
+from events.codec import CONTENT_TYPE
+from tests.benchmarks.events.probe import sender
 from tests.benchmarks.events.stage import request
 from worker.broker import batch
 from worker.loop import run
@@ -26,10 +24,9 @@ IN_FLIGHT = 2000
 async def main(count: int, workspace: str, rate: float) -> None:
     """Publish so many requests, so many a second, and print the seconds it took."""
     os.nice(19)
-    async with await aio_pika.connect(os.environ["PIKE_ECONOMIC_AMQP_URL"]) as connection:
-        channel = await (await connection.channel(on_return_raises=True)).get_underlay_channel()
-        assert isinstance(channel, Channel)
-        ready = [_encoded(channel, n, request(1 + n % 2000, workspace)) for n in range(count)]
+    url = os.environ["PIKE_ECONOMIC_AMQP_URL"]
+    async with sender(url, "pike.events", "pike.refresh.requested", CONTENT_TYPE, confirms=True) as to:
+        ready = [to.encoded(f"flood-{n}", request(1 + n % 2000, workspace)) for n in range(count)]
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         began, sent, on_their_way = time.perf_counter(), 0, list[tuple[batch.Confirms, int]]()
@@ -38,19 +35,12 @@ async def main(count: int, workspace: str, rate: float) -> None:
             while on_their_way and due - on_their_way[0][1] > IN_FLIGHT:
                 await _confirmed(on_their_way.pop(0)[0])
             if due > sent:
-                on_their_way.append((await batch.send(channel, ready[sent:due]), sent))
+                on_their_way.append((await batch.send(to.channel, ready[sent:due]), sent))
                 sent = due
             await asyncio.sleep(EVERY_S)
         for confirms, _ in on_their_way:
             await _confirmed(confirms)
         print(f"{time.perf_counter() - began:.2f}", flush=True)
-
-
-def _encoded(channel: Channel, number: int, body: bytes) -> batch.Encoded:
-    properties = Basic.Properties(
-        content_type="application/cloudevents+json", message_id=f"flood-{number}", delivery_mode=2
-    )
-    return batch.encode(channel, "pike.events", "pike.refresh.requested", body, properties)
 
 
 async def _confirmed(confirms: batch.Confirms) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from aiormq.abc import DeliveredMessage
 
+from events.codec import CONTENT_TYPE
 from tests.benchmarks.events.probe import Sender, answers, sender
 from tests.benchmarks.events.stage import Subject, api, end, environment_of, prepare, request, running
 from tests.benchmarks.results_file import Measured, keep
@@ -104,7 +105,7 @@ async def measure(args: argparse.Namespace, environment: dict[str, str]) -> Roun
     url = environment["PIKE_ECONOMIC_AMQP_URL"]
     worker = Subject("fairness", "pike-economic.work", OURS, environment)
     seen = Seen()
-    requests_go = sender(url, "pike.events", "pike.refresh.requested", "application/cloudevents+json")
+    requests_go = sender(url, "pike.events", "pike.refresh.requested", CONTENT_TYPE)
     async with (
         flooding(args, environment) as flood,
         running(worker, args.processes), answers(url, seen.note), requests_go as to,
@@ -137,7 +138,8 @@ async def flooding(args: argparse.Namespace, environment: dict[str, str]) -> Asy
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        assert await process.stdout.readline() == b"ready\n"
+        if await process.stdout.readline() != b"ready\n":
+            raise RuntimeError("the flood's publisher did not start")
         yield process
     finally:
         await end(process)
