@@ -21,7 +21,7 @@ class UnknownStatement(AssertionError):
 
 
 def statement(*markers: str) -> Callable[[Statement], Statement]:
-    """Register the function for the one SQL text that contains any of these markers."""
+    """Register the function for the one SQL text that contains any of these markers, or begins with it after ``^``."""
 
     def register(function: Statement) -> Statement:
         for marker in markers:
@@ -36,11 +36,15 @@ def find(sql: str) -> Statement:
     function = _FOUND.get(sql)
     if function is None:
         text = _squeezed(sql)
-        matches = {known for marker, known in _KNOWN.items() if marker in text}
+        matches = {known for marker, known in _KNOWN.items() if _fits(marker, text)}
         if len(matches) != 1:
             raise UnknownStatement(f"{len(matches)} entries fit the statement: {text[:200]}")
         function = _FOUND[sql] = matches.pop()
     return function
+
+
+def _fits(marker: str, text: str) -> bool:
+    return text.startswith(marker[1:]) if marker.startswith("^") else marker in text
 
 
 def _squeezed(text: str) -> str:
@@ -62,7 +66,7 @@ _RECEIVED = (
 )  # fmt: skip
 
 
-@statement("insert into economic.inbox as i")
+@statement("^insert into economic.inbox as i")
 def claim(tx: Transaction, *columns: Any) -> list[Row]:
     *lists, lease_s = columns
     events = [dict(zip(_RECEIVED, values, strict=True)) for values in zip(*lists, strict=True)]

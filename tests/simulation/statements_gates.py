@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.simulation.statements import CONNECTIONS, seconds, statement
+from tests.simulation.statements import CONNECTIONS, claim, seconds, statement
 from tests.simulation.tables import Row, Transaction
 
 GATES = "gates"
@@ -26,6 +26,21 @@ def _is_held(tx: Transaction, row: Row) -> bool:
 def find_admission(tx: Transaction, workspaces: list[str]) -> list[Row]:
     found = [row for workspace in workspaces if (row := tx.get(CONNECTIONS, workspace))]
     return [{**row, **gate} for row in found for gate in _shut(tx, row["agreement_number"]) or [{"gate": None}]]
+
+
+_CLAIMED = ("source", "event_id", "fence", "attempts", "snoozes", "received_at", "history")
+_NOWHERE: Row = {"workspace_id": None, "gate": None}
+
+
+@statement("with claimed as ( insert into economic.inbox as i")
+def claim_with_admission(tx: Transaction, *columns: Any) -> list[Row]:
+    workspaces: list[str] = columns[3]
+    shown: list[Row] = tx.as_it_began(lambda: find_admission(tx, sorted(set(workspaces))))
+    return [
+        {**{name: row[name] for name in _CLAIMED}, **each}
+        for row in claim(tx, *columns)
+        for each in [it for it in shown if it["workspace_id"] == row["workspace_id"]] or [_NOWHERE]
+    ]
 
 
 def _shut(tx: Transaction, agreement: int) -> list[Row]:

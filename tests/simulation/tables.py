@@ -59,7 +59,7 @@ class Tables:
 class Transaction:
     """One transaction. ``ended`` is done after commit or rollback; ``broken`` says that the server dropped it."""
 
-    __slots__ = ("_pending", "broken", "ended", "held", "now", "overlay", "owner", "tables", "waits_for")
+    __slots__ = ("_pending", "broken", "ended", "held", "now", "overlay", "owner", "snapshot", "tables", "waits_for")
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
@@ -70,7 +70,14 @@ class Transaction:
         self.waits_for: Transaction | None = None
         self.broken = False
         self.owner: object = None
+        self.snapshot: Any = None
         self._pending: dict[Key, Row | None] = {}
+
+    def as_it_began(self, read: Callable[[], Any]) -> Any:
+        """Return what ``read`` saw when the statement began, however long it has waited for a lock meanwhile."""
+        if self.snapshot is None:
+            self.snapshot = read()
+        return self.snapshot
 
     def get(self, table: str, key: Hashable) -> Row | None:
         """Return a row as this transaction sees it."""
@@ -118,6 +125,7 @@ class Transaction:
 
     async def run(self, statement: Callable[..., list[Row]], args: tuple[Any, ...]) -> list[Row]:
         """Execute one statement; waits for locks. Raises what Postgres raises for a deadlock."""
+        self.snapshot = None
         while True:
             self._pending = {}
             try:

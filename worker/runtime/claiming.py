@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from worker.errors import StoreUnavailable
 from worker.runtime.coalescing import Coalescer
 from worker.runtime.lease import LEASE_S
-from worker.store import admission, inbox
+from worker.store import admission
 from worker.store.admission import Admission
 from worker.store.connections import EconomicConnection
 from worker.store.gates import Gate
@@ -19,7 +19,7 @@ MANY = 100
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a claim found, and the workspace's connection and its gates as they were after the claim."""
+    """What a claim found, and the workspace's connection and its gates."""
 
     result: ClaimResult
     connection: EconomicConnection | None
@@ -33,17 +33,10 @@ def claiming(database: Database) -> Claims:
     """Return what claims one event per call, together with its neighbours' events. Raises ``StoreUnavailable``."""
 
     async def claim_many(events: Sequence[Received]) -> list[Claimed]:
-        """Claim a batch, and read the connections it needs after that: a claim never works with an older grant.
-
-        Two statements, each a transaction of its own: the second reads what is committed when it begins, and a claim
-        that waited for somebody's reconnect must see the grant of that reconnect.
-        """
         CLAIM_BATCH.observe(len(events))
         async with database.connection("claim") as connection:
-            results = await inbox.claim_many(connection, events, LEASE_S)
-            claimed = {event.workspace_id for event, result in zip(events, results, strict=True) if result.claim}
-            found = await admission.find(connection, sorted(claimed)) if claimed else {}
-        return [_claimed(result, found.get(event.workspace_id)) for event, result in zip(events, results, strict=True)]
+            claimed = await admission.claim(connection, events, LEASE_S)
+        return [_claimed(result, found) for result, found in claimed]
 
     return Coalescer(
         claim_many, key=lambda event: (event.source, event.event_id), limit=MANY, shared=(StoreUnavailable,)

@@ -1,24 +1,33 @@
 """What is asked before an event may call e-conomic: its workspace's connection, and the gates of that agreement.
 
-One statement, which sees what is committed when it begins: run it after the claim, so that an event that was claimed
-after a reconnect never works with the grant of before.
+It comes with the claim, in the same statement, which sees what was committed when it began. That is after the event
+arrived, so an event that comes for the first time never works with a grant of before its coming. One that was known
+before may have waited inside the statement for somebody's reconnect to be committed: for that one it is asked again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from worker.store import connections, gates
+from worker.store import connections, gates, inbox
 from worker.store.connections import EconomicConnection
 from worker.store.gates import Gate
+from worker.store.inbox import ClaimResult, Received
 from worker.store.pool import Connection
 
-_FIND = f"""
-select {connections.columns_of("c")}, g.agreement_number as gate, {gates.columns_of("g")}
-from economic.connections c
+_COLUMNS = f"{connections.columns_of('c')}, g.agreement_number as gate, {gates.columns_of('g')}"
+_GATES = f"""
 left join economic.gates g on g.agreement_number in (c.agreement_number, {gates.WHOLE})
-                          and (g.failures > 0 or g.held_until > now())
-where c.workspace_id = any($1::text[])
+                          and (g.failures > 0 or g.held_until > now())"""
+_FIND = f"select {_COLUMNS} from economic.connections c {_GATES} where c.workspace_id = any($1::text[])"  # noqa: S608
+_CLAIM = f"""
+with claimed as ({inbox.CLAIM})
+select k.source, k.event_id, k.fence, k.attempts, k.snoozes, k.received_at, k.history, {_COLUMNS}
+from claimed k left join economic.connections c on c.workspace_id = k.workspace_id {_GATES}
 """  # noqa: S608  # names of columns only
+
+_FIRST = 1
+"""The fence of a claim that nobody was before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +38,37 @@ class Admission:
     gates: dict[int, Gate] = field(default_factory=dict)
 
 
-async def find(connection: Connection, workspace_ids: Sequence[str]) -> Mapping[str, Admission]:
+async def claim(
+    connection: Connection, events: Sequence[Received], lease_s: float
+) -> list[tuple[ClaimResult, Admission | None]]:
+    """Claim several events as ``inbox.claim_many`` does, and say what their workspaces may do.
+
+    ``None`` when a workspace has no connection, or the event was not claimed.
+    """
+    rows = await connection.fetch(_CLAIM, *inbox.columns_of(events), lease_s)
+    results = list(zip(events, await inbox.results(connection, events, rows), strict=True))
+    found = _read(rows)
+    known_before = {event.workspace_id for event, result in results if result.claim and result.claim.fence > _FIRST}
+    if known_before:
+        now = await find(connection, sorted(known_before))
+        found = {name: each for name, each in found.items() if name not in known_before} | now
+    return [(result, found.get(event.workspace_id) if result.claim else None) for event, result in results]
+
+
+async def find(connection: Connection, workspace_ids: Sequence[str]) -> dict[str, Admission]:
     """Return what these workspaces may do; one that has no connection is left out."""
+    return _read(await connection.fetch(_FIND, list(workspace_ids)))
+
+
+def _read(rows: Iterable[Any]) -> dict[str, Admission]:
     found: dict[str, Admission] = {}
-    for row in await connection.fetch(_FIND, list(workspace_ids)):
-        admission = found.get(row["workspace_id"])
+    for row in rows:
+        workspace_id = row["workspace_id"]
+        if workspace_id is None:
+            continue
+        admission = found.get(workspace_id)
         if admission is None:
-            admission = found[row["workspace_id"]] = Admission(connections.read(row))
+            admission = found[workspace_id] = Admission(connections.read(row))
         if row["gate"] is not None:
             admission.gates[row["gate"]] = gates.read(row, row["gate"])
     return found

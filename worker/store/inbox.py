@@ -73,9 +73,9 @@ class ClaimResult:
         return self.claim
 
 
-# One statement inserts or takes over. Finished, parked and held events are left alone and then looked at. Rows are
-# taken in one order by every process, so that two batches cannot wait for each other.
-_CLAIM = """
+# Inserts or takes over. Finished, parked and held events are left alone and then looked at. Rows are taken in one order
+# by every process, so that two batches cannot wait for each other.
+CLAIM = """
 insert into economic.inbox as i
     (source, event_id, type, workspace_id, lane, body, body_hash, content_type, headers, owner, state, attempts, fence,
      lease_until)
@@ -91,8 +91,10 @@ set state = 'running', fence = i.fence + 1, updated_at = now(), owner = excluded
 where i.body_hash = excluded.body_hash
   and (i.state = 'waiting'
        or (i.state = 'running' and (i.lease_until < now() or i.owner = excluded.owner)))
-returning source, event_id, fence, attempts, snoozes, received_at, history
+returning source, event_id, workspace_id, fence, attempts, snoozes, received_at, history
 """
+"""SQL that claims events: parameters are ``columns_of`` the events, then the lease's length in seconds. Its rows are for
+``results``."""
 
 _LOOK = """
 select i.source, i.event_id, i.state, i.body_hash = t.body_hash as same,
@@ -148,8 +150,16 @@ async def claim(connection: Connection, event: Received, lease_s: float) -> Clai
 
 async def claim_many(connection: Connection, events: Sequence[Received], lease_s: float) -> list[ClaimResult]:
     """Claim several events, each for itself, in one statement; no two may have the same identity."""
-    columns = zip(*(_row(event) for event in events), strict=True)
-    rows = await connection.fetch(_CLAIM, *(list(column) for column in columns), lease_s)
+    return await results(connection, events, await connection.fetch(CLAIM, *columns_of(events), lease_s))
+
+
+def columns_of(events: Sequence[Received]) -> list[list[Any]]:
+    """Return the events as the arrays that ``CLAIM`` takes, one per column."""
+    return [list(column) for column in zip(*map(_row, events), strict=True)]
+
+
+async def results(connection: Connection, events: Sequence[Received], rows: Sequence[Any]) -> list[ClaimResult]:
+    """Return what became of each event, given the rows that ``CLAIM`` returned; asks why others were not claimed."""
     claimed = {(row["source"], row["event_id"]): _claimed(row) for row in rows}
     missed = [event for event in events if (event.source, event.event_id) not in claimed]
     if missed:

@@ -29,6 +29,7 @@ from worker.store import (
     outbox,
     own_invoices,
 )
+from worker.store.admission import Admission
 from worker.store.connections import Refusal
 from worker.store.crypto import Vault
 from worker.store.inbox import Claim, ClaimResult, FenceLost, Received, Standing
@@ -334,6 +335,43 @@ async def test_what_a_workspace_may_do_is_its_connection_with_the_gates_that_are
         gates.WHOLE: (1, None, True), AGREEMENT: (2, "breaker", False),
     }  # fmt: skip
     assert 8 < shut[AGREEMENT].held_s <= 10
+
+
+async def admitted(stage: Stage, *events: Received) -> list[tuple[ClaimResult, Admission | None]]:
+    async with stage.database.connection("test") as connection:
+        return await admission.claim(connection, events, 60.0)
+
+
+async def test_a_claim_tells_what_its_workspace_may_do_and_nothing_when_there_is_no_claim(stage: Stage) -> None:
+    made = await establish(stage)
+    async with stage.database.connection("test") as connection:
+        for agreement in (gates.WHOLE, AGREEMENT):
+            await gates.failed(connection, agreement, limit=2, cooldown_s=10, longest_s=60)
+    others = [replace(EVENT, event_id=f"e{n}", owner=f"{n}") for n in (2, 3)]
+    found = await admitted(stage, EVENT, *others, replace(EVENT, event_id="e4", workspace_id="nobody"))
+    assert all(result.standing is Standing.CLAIMED for result, _ in found)
+    assert [each and (each.connection, set(each.gates)) for _, each in found] == [
+        *[(made, {gates.WHOLE, AGREEMENT})] * 3, None,
+    ]  # fmt: skip
+    ((result, nothing),) = await admitted(stage, replace(EVENT, owner="two"))
+    assert (result.standing, nothing) == (Standing.HELD, None)
+
+
+async def test_a_claim_that_waited_for_a_reconnect_has_the_grant_of_that_reconnect(stage: Stage) -> None:
+    await establish(stage)
+    await put_back(stage, await claimed(stage), parked=True, free=True)
+    fresh = replace(EVENT, event_id="e0", owner="fresh")
+    async with stage.database.transaction("reconnect") as connection:
+        assert len(await inbox.release_parked(connection, WS)) == 1
+        made = await connections.establish(
+            connection, VAULT, workspace_id=WS, agreement_number=AGREEMENT, company_name="C", base_currency="DKK",
+            grant=SecretStr("new"), defaults={},
+        )  # fmt: skip
+        waiting = asyncio.create_task(admitted(stage, fresh, EVENT))
+        done, _ = await asyncio.wait({waiting}, timeout=0.1)
+        assert not done
+    found = await waiting
+    assert [each and each.connection.grant_version for _, each in found] == [made.grant_version] * 2 == [2, 2]
 
 
 async def test_a_refusal_holds_the_workspace_once_unless_somebody_reconnected(stage: Stage) -> None:

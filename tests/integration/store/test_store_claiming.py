@@ -8,6 +8,7 @@ import pytest
 
 from worker.errors import StoreUnavailable
 from worker.runtime.claiming import claiming
+from worker.store import inbox
 from worker.store.inbox import Received, Standing
 from worker.store.pool import Database
 
@@ -41,6 +42,9 @@ async def test_a_claim_whose_second_half_breaks_is_taken_up_again_by_the_same_de
         raise ConnectionResetError("gone")
 
     claim = claiming(database)
+    held = (await claim(received(1, owner="before"))).result.need_claim()
+    async with database.connection("test") as connection:  # an event that is known has its connection read once more
+        await inbox.put_back(connection, held, parked=False, free=True, note=None)
     with monkeypatch.context() as patched:
         patched.setattr("worker.store.admission.find", broken)
         with pytest.raises(StoreUnavailable):
