@@ -45,19 +45,36 @@ class Relay:
         self._under_way: set[asyncio.Task[None]] = set()
         self._forgetting: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._running = False
+        self._about_to = False
         self._stopping = False
         self.published = 0
         self.unroutable = 0
 
     def announce(self, rows: Sequence[OutboxRow]) -> None:
-        """Take note of rows that were committed just now."""
-        if rows:
-            self._fresh.extend(rows)
+        """Take note of rows that were committed just now; they are sent in the event loop's next round."""
+        if not rows:
+            return
+        self._fresh.extend(rows)
+        if self._running and not self._about_to and len(self._under_way) < MANY_BATCHES:
+            self._about_to = True
+            self._start(self._publish_fresh())
+        else:
             self._wake.set()
+
+    async def _publish_fresh(self) -> None:
+        """Send what was announced in this round: a group's events announce theirs one by one."""
+        self._about_to = False
+        batch = self._next_fresh()
+        if self._fresh:
+            self._wake.set()
+        if batch:
+            await self._publish(batch)
 
     async def run(self) -> None:
         """Relay until ``stop``; survives Postgres and RabbitMQ being away."""
         next_poll = self._clock.monotonic()
+        self._running = True
         try:
             while not self._stopping or self._fresh:
                 batch = self._next_fresh()
@@ -75,12 +92,16 @@ class Relay:
                 await asyncio.wait(self._under_way)
             await self._forget_confirmed()
         finally:
+            self._running = False
             await end_tasks(*self._under_way)
 
     async def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do it beside the others that are under way; waits while there are too many."""
         while len(self._under_way) >= MANY_BATCHES:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+        return self._start(work)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._surviving(work), name="relay-batch")
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
@@ -123,7 +144,8 @@ class Relay:
 
     async def _wait(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
         except TimeoutError:
             return
 
@@ -137,7 +159,8 @@ class Relay:
             tracing.end(span, error)
         failpoints.hit("relay.confirmed")
         failures: list[tuple[int, str, bool]] = []
-        if not self._confirmed:
+        first = not self._confirmed
+        if first:
             self._oldest_confirmed = self._clock.monotonic()
         for row, error in zip(rows, results, strict=True):
             if error is None or (isinstance(error, Unroutable) and row.message.ephemeral):
@@ -147,7 +170,8 @@ class Relay:
                 continue
             failures.append((row.id, str(error), isinstance(error, Unroutable)))
             self._report(row, error)
-        self._wake.set()  # there is something to delete in a while
+        if first or len(self._confirmed) >= BATCH:
+            self._wake.set()  # there is something to delete, in a while or at once
         if failures:
             async with self._database.connection("outbox failures") as connection:
                 await outbox.failed(connection, failures)
