@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from worker.servers.probes import speaks_amqp, speaks_postgres
 from worker.servers.process import ServersUnavailable
+from worker.servers.rabbitmq import UNBOUND
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
 RABBITMQ_IMAGE = "rabbitmq:4"
+_RABBITMQ = {"RABBITMQ_SCHEDULER_BIND_TYPE": UNBOUND}
 POSTGRES_IMAGE = "postgres:17"
 ENGINE_TIMEOUT_S = 5.0
 START_TIMEOUT_S = 120.0
@@ -59,7 +61,7 @@ def start(stack: ExitStack, *, rabbitmq: bool, postgres: bool) -> tuple[str, str
     started = []
     try:
         if rabbitmq:
-            node = _start("RabbitMQ", RABBITMQ_IMAGE, {}, 5672, speaks_amqp, stack)
+            node = _start("RabbitMQ", RABBITMQ_IMAGE, _RABBITMQ, 5672, speaks_amqp, stack)
             amqp_url = f"amqp://guest:guest@{node.host}:{node.port}/"
             started.append(node)
         if postgres:

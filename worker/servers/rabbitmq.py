@@ -11,6 +11,9 @@ from worker.servers.probes import listens, speaks_amqp
 from worker.servers.process import Folder, Process, ServersUnavailable, free_port
 
 START_TIMEOUT_S = 90.0
+UNBOUND = "u"
+"""Erlang's word for threads that may run on any processor. RabbitMQ ties each to one by default, which suits a machine
+of its own; ours it shares with everything else, and a tied thread waits while another processor is idle."""
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _CTL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
 
@@ -144,6 +147,7 @@ class PrivateRabbitMQ:
             "RABBITMQ_CONFIG_FILE": f"{base}/node.conf",
             "RABBITMQ_CONF_ENV_FILE": f"{base}/none",
             "RABBITMQ_PID_FILE": f"{base}/node.pid",
+            "RABBITMQ_SCHEDULER_BIND_TYPE": UNBOUND,
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 -kernel inet_dist_use_interface {127,0,0,1}",
         }
 
