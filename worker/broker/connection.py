@@ -17,6 +17,7 @@ from aiormq.channel import Channel
 from aiormq.exceptions import AuthenticationError, InvalidFrameError, ProbableAuthenticationError
 from pydantic import SecretStr
 
+from worker.broker.bunching import BunchedConnection
 from worker.broker.lenient import tolerate_foreign_properties
 from worker.errors import BrokerUnavailable, WorkerError
 from worker.urls import split_urls
@@ -119,8 +120,10 @@ def reason_of(exc: BaseException | None) -> str:
     return str(exc) or type(exc).__name__ if exc is not None else "closed"
 
 
-async def open_connection(address: Address, name: str) -> AbstractConnection:
+async def open_connection(address: Address, name: str, *, bunched: bool = False) -> AbstractConnection:
     """Connect to one of the nodes, log in and open the virtual host; ``name`` is what the broker's own tools show.
+
+    ``bunched``: see ``bunching``; for connections that receive many small messages.
 
     Raises ``BrokerUnavailable`` with a sentence for each node that names ``host:port`` and what to look at.
     """
@@ -128,19 +131,20 @@ async def open_connection(address: Address, name: str) -> AbstractConnection:
     reasons = []
     for node in address.in_turn():
         try:
-            return await _open_at(node, name, address.heartbeat_s)
+            return await _open_at(node, name, address.heartbeat_s, bunched=bunched)
         except BrokerUnavailable as exc:
             reasons.append(exc)
     raise BrokerUnavailable(" ".join(map(str, reasons))) from reasons[-1]
 
 
-async def _open_at(node: Node, name: str, heartbeat_s: int) -> AbstractConnection:
+async def _open_at(node: Node, name: str, heartbeat_s: int, *, bunched: bool) -> AbstractConnection:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             return await aio_pika.connect(
                 node.url.get_secret_value(),
                 heartbeat=heartbeat_s,
                 client_properties={"connection_name": name},
+                connection_class=BunchedConnection if bunched else aio_pika.Connection,
             )
     except (ProbableAuthenticationError, AuthenticationError) as exc:
         raise BrokerUnavailable(

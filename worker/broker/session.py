@@ -73,7 +73,7 @@ class ConsumingSession:
 
         Raises ``BrokerUnavailable`` or ``SchemaMismatch``; nothing stays open then.
         """
-        connection = await open_connection(address, name)
+        connection = await open_connection(address, name, bunched=True)
         session = cls(connection, address, prefetch, on_message)
         try:
             await declare_on(connection, topology, address)
