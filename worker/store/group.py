@@ -236,11 +236,13 @@ class Group:
             if not isinstance(exc, Exception):
                 raise
         else:
-            for _, committed in self._parts:
-                if not committed.done():
-                    committed.set_result(None)
-            for (ending, _), rows in zip(self._parts, written, strict=True):
-                ending.announce(rows)
+            try:  # the answers first: what the bodies still have to do may wait until those are on their way
+                for (ending, _), rows in zip(self._parts, written, strict=True):
+                    ending.announce(rows)
+            finally:
+                for _, committed in self._parts:
+                    if not committed.done():
+                        committed.set_result(None)
 
     async def _write_and_leave(self) -> list[list[OutboxRow]]:
         COMMIT_BATCH.observe(len(self._parts))

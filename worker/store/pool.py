@@ -1,5 +1,6 @@
 """The asyncpg pool: codecs, session settings, time-outs, and driver errors translated into ours."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,8 +9,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import structlog
 
 from worker.errors import StoreUnavailable
+
+log = structlog.get_logger()
 
 Connection = Any
 """An asyncpg connection inside a transaction, or acquired for one statement (asyncpg ships no types for the proxy)."""
@@ -96,6 +100,7 @@ class Database:
         self._pool: Any = None
         self._changed = set[int]()
         """Server processes whose sessions were borrowed to be changed."""
+        self._returning = set[asyncio.Task[None]]()
 
     async def connect(self) -> None:
         """Open the pool. Raises ``StoreUnavailable`` with the address (no password) and the reason."""
@@ -122,6 +127,8 @@ class Database:
         """Close the pool; connections still in use are given a few seconds, then dropped."""
         if self._pool is None:
             return
+        if self._returning:
+            await asyncio.wait(self._returning)
         try:
             await self._pool.close()
         except _UNAVAILABLE:
@@ -131,15 +138,19 @@ class Database:
     async def connection(self, what: str) -> AsyncIterator[Connection]:
         """Borrow a connection for single statements, each its own transaction."""
         with translated(what):
-            async with self._pool.acquire() as connection:
+            connection = await self._pool.acquire()
+            try:
                 yield connection
+            finally:
+                self._give_back(connection)
 
     @asynccontextmanager
     async def session(self, what: str) -> AsyncIterator[Connection]:
         """Borrow a connection for what outlives a transaction: ``SET``, a session's lock. It ends with the borrowing."""
-        async with self.connection(what) as connection:
-            self._changed.add(connection.get_server_pid())
-            yield connection
+        with translated(what):
+            async with self._pool.acquire() as connection:
+                self._changed.add(connection.get_server_pid())
+                yield connection
 
     async def _put_in_order(self, connection: Connection) -> None:
         """Reset a session that was changed. For the others asyncpg's usual ``RESET ALL`` would be a round trip and a
@@ -154,5 +165,21 @@ class Database:
     async def transaction(self, what: str) -> AsyncIterator[Connection]:
         """Run one transaction: commit on leaving, roll back on any exception."""
         with translated(what):
-            async with self._pool.acquire() as connection, connection.transaction():
-                yield connection
+            connection = await self._pool.acquire()
+            try:
+                async with connection.transaction():
+                    yield connection
+            finally:
+                self._give_back(connection)
+
+    def _give_back(self, connection: Connection) -> None:
+        """Let the pool have a connection back. Nobody waits for its housekeeping, three rounds of the event loop."""
+        task = asyncio.create_task(self._pool.release(connection), name="pool-release")
+        self._returning.add(task)
+        task.add_done_callback(self._returned)
+
+    def _returned(self, task: "asyncio.Task[None]") -> None:
+        self._returning.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # whoever had it is done with it; asyncpg has closed it and opens another when one is needed
+            log.debug("pool.connection_lost", error=repr(error))
