@@ -19,6 +19,7 @@ from worker.handlers.connect_steps import Steps
 from worker.handlers.hooks import KeepHooks
 from worker.runtime.budget import SharedBudget
 from worker.runtime.dispatch import Dispatcher
+from worker.runtime.growing import Growing
 from worker.runtime.hook_desk import HookDesk
 from worker.runtime.hook_watch import HookWatch
 from worker.runtime.janitor import Janitor
@@ -169,7 +170,8 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
         schedule = Schedule(database, relay, clock, settings.sync_every_s)
         watch = HookWatch(database, relay, vault, clock, settings.public_url)
         janitor, retention = Janitor(database, dispatcher.burial), Retention(database, clock, settings.retention_days)
-        yield Worker(broker, relay, dispatcher, overflow, janitor, pulse, schedule, watch, retention, clock)
+        growing = Growing(database, clock)
+        yield Worker(broker, relay, dispatcher, overflow, janitor, pulse, schedule, watch, retention, growing, clock)
 
 
 def make_front(settings: Settings, made: Worker) -> Front:

@@ -11,6 +11,7 @@ from worker.clock import Clock
 from worker.errors import BrokerError, StoreUnavailable
 from worker.loop import end_tasks
 from worker.runtime.dispatch import Dispatcher
+from worker.runtime.growing import Growing
 from worker.runtime.hook_watch import HookWatch
 from worker.runtime.janitor import Janitor
 from worker.runtime.overflow import Overflow
@@ -43,6 +44,7 @@ class Worker:
     schedule: Schedule
     watch: HookWatch
     retention: Retention
+    growing: Growing
     clock: Clock
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -65,10 +67,11 @@ class Worker:
         cleaning = asyncio.create_task(self._clean(), name="janitor")
         beating = asyncio.create_task(self.pulse.run(), name="pulse")
         pruning = asyncio.create_task(self.retention.run(), name="retention")
+        analysing = asyncio.create_task(self.growing.run(), name="growing")
         scheduling = asyncio.create_task(self.schedule.run(), name="schedule")
         watching = asyncio.create_task(self.watch.run(), name="hooks")
         stopping = asyncio.create_task(self._stopping.wait(), name="stop")
-        others = (consuming, working_off, cleaning, beating, scheduling, watching, pruning, stopping)
+        others = (consuming, working_off, cleaning, beating, scheduling, watching, pruning, analysing, stopping)
         log.info("worker.started")
         try:
             done, _ = await asyncio.wait({relaying, *others}, return_when=asyncio.FIRST_COMPLETED)

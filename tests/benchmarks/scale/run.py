@@ -1,8 +1,9 @@
 """What becomes of the worker with a second process, at half of its load, and in the database.
 
-Rounds of three: one process, two processes on the same queue, and latency. There requests come one by one at half of the
-rate that one process reached just before, and each one's completion is timed from its publishing. Database: commits and bytes of
-write-ahead log over the whole life of a worker, heartbeats and samples included, divided by its events.
+Rounds of three: one process, two processes on the same queue, and latency. For that, requests come one by one at half of
+the rate that one process reached just before, and each one's completion is timed from its publishing; the first second
+warms up, as the first requests of the other two do. Database: commits and bytes of write-ahead log over the whole life
+of a worker, heartbeats and samples included, divided by its events.
 """
 
 import argparse
@@ -87,9 +88,11 @@ async def at_rate(url: str, subject: Subject, bodies: Sequence[bytes], rate: flo
         seen[event_id] = at
 
     async with answers(url, note), running(subject), sender(url, "", subject.queue, subject.content_type) as to:
-        await publish(to, bodies[:20], rate=5.0)  # the process starts, statements are prepared
+        await publish(to, bodies[:20], rate=5.0)  # the process starts
         await wait_for(seen, 20)
-        sent = await publish(to, bodies[20:], rate)
+        warm = 20 + int(rate)
+        await publish(to, bodies[20:warm], rate)  # connections are opened, statements prepared
+        sent = await publish(to, bodies[warm:], rate)
         await wait_for(seen, len(bodies))
     return [(seen[event_id] - at) * 1000 for event_id, at in sent.items()]
 
@@ -131,7 +134,7 @@ def main(options: Sequence[str] = (), say: Callable[[str], None] = print) -> Non
             bodies = requests(args.events, args.workspaces)
             results.two.append(run(throughput(servers.amqp_url, subject, bodies, 2)))
             rate = results.one[-1] / 2
-            bodies = requests(int(rate * args.seconds), args.workspaces)
+            bodies = requests(20 + int(rate * (1 + args.seconds)), args.workspaces)
             results.classes.append(statistics.quantiles(run(at_rate(servers.amqp_url, subject, bodies, rate)), n=100))
             say(
                 f"one process {results.one[-1]:8.0f} events/s   two {results.two[-1]:8.0f} events/s   "
