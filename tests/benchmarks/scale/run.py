@@ -2,8 +2,8 @@
 
 Rounds of three: one process, two processes on the same queue, and latency. For that, requests come one by one at half
 of the rate that one process reached just before, and each one's completion is timed from its publishing; the first
-second warms up, as the first requests of the other two do. Database: commits and bytes of write-ahead log over the whole
-life of a worker, heartbeats and samples included, divided by its events.
+second warms up, as the first requests of the other two do. Database: commits and bytes of write-ahead log over the
+whole life of a worker, heartbeats and samples included, divided by its events.
 """
 
 import argparse
