@@ -3,7 +3,7 @@
 Under load RabbitMQ sends deliveries one by one. A worker that wakes for each runs all of its code once a delivery, and
 code that was not run for a millisecond is slow: the processor has forgotten it. So after something was read, reading
 stops for ``BUNCH_S``; what came meanwhile is then read, claimed and committed together. Who comes after a pause is read
-at once.
+at once. Connections with TLS are read as the data comes.
 """
 
 import asyncio
@@ -55,8 +55,10 @@ class _Protocol(asyncio.StreamReaderProtocol):
         self._valve: _Valve | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._valve = _Valve(cast("asyncio.Transport", transport), self._loop_of)
-        super().connection_made(self._valve)
+        # not with TLS: uvloop's forgets what it has not handed on when the other side ends (sslproto, eof_received)
+        if transport.get_extra_info("sslcontext") is None:
+            transport = self._valve = _Valve(cast("asyncio.Transport", transport), self._loop_of)
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -5,6 +5,7 @@ and delete sends the event again with the same id; readers act on (source, id) o
 """
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,10 @@ class Relay:
         self._under_way: set[asyncio.Task[None]] = set()
         self._forgetting: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._context = contextvars.copy_context()
         self._running = False
         self._about_to = False
+        """Whether a batch was begun in this round, which takes whatever is announced until it runs."""
         self._stopping = False
         self.published = 0
         self.unroutable = 0
@@ -56,7 +59,9 @@ class Relay:
         if not rows:
             return
         self._fresh.extend(rows)
-        if self._running and not self._about_to and len(self._under_way) < MANY_BATCHES:
+        if self._about_to:
+            return
+        if self._running and len(self._under_way) < MANY_BATCHES - 1:  # one place is the loop's own
             self._about_to = True
             self._start(self._publish_fresh())
         else:
@@ -74,6 +79,7 @@ class Relay:
     async def run(self) -> None:
         """Relay until ``stop``; survives Postgres and RabbitMQ being away."""
         next_poll = self._clock.monotonic()
+        self._context = contextvars.copy_context()
         self._running = True
         try:
             while not self._stopping or self._fresh:
@@ -88,11 +94,12 @@ class Relay:
                     self._forgetting.add_done_callback(self._forgotten)
                 if not self._fresh and not self._stopping:
                     await self._wait(DELETE_AFTER_S if self._confirmed else POLL_S)
+            self._running = False
             if self._under_way:
                 await asyncio.wait(self._under_way)
             await self._forget_confirmed()
         finally:
-            self._running = False
+            self._running = self._about_to = False
             await end_tasks(*self._under_way)
 
     async def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -102,7 +109,8 @@ class Relay:
         return self._start(work)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._surviving(work), name="relay-batch")
+        # in the relay's own context: an announcer's would name its event in the log lines about others
+        task = asyncio.create_task(self._surviving(work), name="relay-batch", context=self._context.copy())
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return task

@@ -1,8 +1,8 @@
 """What is asked before an event may call e-conomic: its workspace's connection, and the gates of that agreement.
 
-It comes with the claim, in the same statement, which sees what was committed when it began. That is after the event
-arrived, so an event that comes for the first time never works with a grant of before its coming. One that was known
-before may have waited inside the statement for somebody's reconnect to be committed: for that one it is asked again.
+It comes with the claim, in the same statement, which sees what was committed when it began. That is enough when all of
+its events come for the first time: they arrived before it began, and it waited for nobody. A row that was there before
+may have made it wait, for instance for a reconnect to be committed: then all is asked again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -47,11 +47,9 @@ async def claim(
     """
     rows = await connection.fetch(_CLAIM, *inbox.columns_of(events), lease_s)
     results = list(zip(events, await inbox.results(connection, events, rows), strict=True))
-    found = _read(rows)
-    known_before = {event.workspace_id for event, result in results if result.claim and result.claim.fence > _FIRST}
-    if known_before:
-        now = await find(connection, sorted(known_before))
-        found = {name: each for name, each in found.items() if name not in known_before} | now
+    claimed = {event.workspace_id for event, result in results if result.claim}
+    may_have_waited = any(result.claim is None or result.claim.fence > _FIRST for _, result in results)
+    found = await find(connection, sorted(claimed)) if claimed and may_have_waited else _read(rows)
     return [(result, found.get(event.workspace_id) if result.claim else None) for event, result in results]
 
 

@@ -127,8 +127,6 @@ class Database:
         """Close the pool; connections still in use are given a few seconds, then dropped."""
         if self._pool is None:
             return
-        if self._returning:
-            await asyncio.wait(self._returning)
         try:
             await self._pool.close()
         except _UNAVAILABLE:
@@ -180,6 +178,10 @@ class Database:
 
     def _returned(self, task: "asyncio.Task[None]") -> None:
         self._returning.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # whoever had it is done with it; asyncpg has closed it and opens another when one is needed
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        # whoever had it is done with it; asyncpg has closed it and opens another when one is needed
+        if unavailable("release", error) is not None:
             log.debug("pool.connection_lost", error=repr(error))
+        else:
+            log.error("pool.release_failed", exc_info=error)

@@ -357,21 +357,26 @@ async def test_a_claim_tells_what_its_workspace_may_do_and_nothing_when_there_is
     assert (result.standing, nothing) == (Standing.HELD, None)
 
 
-async def test_a_claim_that_waited_for_a_reconnect_has_the_grant_of_that_reconnect(stage: Stage) -> None:
+@pytest.mark.parametrize("body_hash", [b"h1", b"another"], ids=["claims it", "conflicts with it"])
+async def test_a_claim_that_waited_for_a_reconnect_has_the_grant_of_that_reconnect(
+    stage: Stage, body_hash: bytes
+) -> None:
     await establish(stage)
     await put_back(stage, await claimed(stage), parked=True, free=True)
-    fresh = replace(EVENT, event_id="e0", owner="fresh")
+    fresh, known = replace(EVENT, event_id="e0", owner="fresh"), replace(EVENT, body_hash=body_hash)
+    elsewhere = replace(EVENT, event_id="e9", owner="elsewhere", workspace_id="connected meanwhile")
     async with stage.database.transaction("reconnect") as connection:
         assert len(await inbox.release_parked(connection, WS)) == 1
-        made = await connections.establish(
-            connection, VAULT, workspace_id=WS, agreement_number=AGREEMENT, company_name="C", base_currency="DKK",
-            grant=SecretStr("new"), defaults={},
-        )  # fmt: skip
-        waiting = asyncio.create_task(admitted(stage, fresh, EVENT))
+        for workspace, agreement in ((WS, AGREEMENT), (elsewhere.workspace_id, AGREEMENT + 1)):
+            await connections.establish(
+                connection, VAULT, workspace_id=workspace, agreement_number=agreement, company_name="C",
+                base_currency="DKK", grant=SecretStr("new"), defaults={},
+            )  # fmt: skip
+        waiting = asyncio.create_task(admitted(stage, fresh, known, elsewhere))
         done, _ = await asyncio.wait({waiting}, timeout=0.1)
         assert not done
-    found = await waiting
-    assert [each and each.connection.grant_version for _, each in found] == [made.grant_version] * 2 == [2, 2]
+    versions = [each and each.connection.grant_version for _, each in await waiting]
+    assert versions == [2, 2 if body_hash == EVENT.body_hash else None, 1]
 
 
 async def test_a_refusal_holds_the_workspace_once_unless_somebody_reconnected(stage: Stage) -> None:

@@ -229,10 +229,10 @@ def certificate(folder: Path) -> Path:
     return path
 
 
-async def test_tls_is_read_in_bunches_too_and_only_from_who_can_prove_itself(
+async def test_tls_is_read_as_it_comes_and_only_from_who_can_prove_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bunching, "BUNCH_S", 0.0005)
+    monkeypatch.setattr(bunching, "BUNCH_S", 3600.0)
     path = certificate(tmp_path)
     theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     theirs.load_cert_chain(path)
