@@ -25,11 +25,16 @@ class BunchedConnection(aio_pika.Connection):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.kwargs["transport_factory"] = BunchedTransport()  # aio-pika hands these on to aiormq's connection
+        self.reading = BunchedTransport()
+        self.kwargs["transport_factory"] = self.reading  # aio-pika hands these on to aiormq's connection
 
 
 class BunchedTransport(TransportFactory):
     """Opens the connection as aiormq's own factories do, plain or TLS."""
+
+    def __init__(self) -> None:
+        self.gathering = False
+        """Whether reading pauses: only while messages are expected. Before, every answer to a declaration would wait."""
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """See ``TransportFactory``. Raises ``AMQPConnectionError``."""
@@ -39,7 +44,7 @@ class BunchedTransport(TransportFactory):
         reader = asyncio.StreamReader(limit=LIMIT, loop=loop)
         try:
             transport, protocol = await loop.create_connection(
-                lambda: _Protocol(reader, loop), host=url.host or "", port=url.port or 0, ssl=ssl, **kwargs
+                lambda: _Protocol(reader, loop, self), host=url.host or "", port=url.port or 0, ssl=ssl, **kwargs
             )
         except OSError as exc:
             raise AMQPConnectionError(*exc.args) from exc
@@ -49,9 +54,12 @@ class BunchedTransport(TransportFactory):
 class _Protocol(asyncio.StreamReaderProtocol):
     """Feeds the reader, and holds reading back after each piece."""
 
-    def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop, transport: BunchedTransport
+    ) -> None:
         super().__init__(reader, loop=loop)
         self._loop_of = loop
+        self._opened_by = transport
         self._valve: _Valve | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -62,7 +70,7 @@ class _Protocol(asyncio.StreamReaderProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._valve is not None and len(data) < LIMIT:
+        if self._valve is not None and self._opened_by.gathering and len(data) < LIMIT:
             self._valve.hold(BUNCH_S)
 
     def connection_lost(self, exc: Exception | None) -> None:

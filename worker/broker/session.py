@@ -15,6 +15,7 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 
 from worker.broker import at_once
+from worker.broker.bunching import BunchedConnection
 from worker.broker.connection import (
     CLOSE_TIMEOUT_S,
     RPC_TIMEOUT_S,
@@ -120,6 +121,11 @@ class ConsumingSession:
             for entry in self._lanes:
                 if entry.consumer_tag is None and not self.ended.done():
                     entry.consumer_tag = await self._consume(entry)
+            self._gather(True)
+
+    def _gather(self, gathering: bool) -> None:
+        if isinstance(self._connection, BunchedConnection):
+            self._connection.reading.gathering = gathering
 
     async def _consume(self, entry: _LaneChannel) -> str:
         def hand_over(message: DeliveredMessage) -> None:
@@ -132,6 +138,7 @@ class ConsumingSession:
     async def detach(self) -> None:
         """Take no new deliveries; those handed over can still be settled. Raises ``BrokerUnavailable``."""
         async with self._changing:
+            self._gather(False)
             for entry in self._lanes:
                 tag, entry.consumer_tag = entry.consumer_tag, None
                 if tag is not None and not self.ended.done():

@@ -6,8 +6,9 @@ and delete sends the event again with the same id; readers act on (source, id) o
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -30,6 +31,8 @@ BATCH = 200
 MANY_BATCHES = 8
 """Batches on their way at once: the next one is sent while the confirms of those before are still to come."""
 POLL_S = 2.0
+Work = Callable[[], Awaitable[None]]
+"""Not begun yet: a task may be cancelled before its first step."""
 DELETE_AFTER_S = 0.25
 
 
@@ -63,7 +66,7 @@ class Relay:
             return
         if self._running and len(self._under_way) < MANY_BATCHES - 1:  # one place is the loop's own
             self._about_to = True
-            self._start(self._publish_fresh())
+            self._start(self._publish_fresh)
         else:
             self._wake.set()
 
@@ -88,9 +91,9 @@ class Relay:
                     batch = await self._left_over()
                     next_poll = self._clock.monotonic() + (0.0 if len(batch) == BATCH else POLL_S)
                 if batch:
-                    await self._begin(self._publish(batch))
+                    await self._begin(partial(self._publish, batch))
                 if self._due() and self._forgetting is None:
-                    self._forgetting = await self._begin(self._forget_confirmed())
+                    self._forgetting = await self._begin(self._forget_confirmed)
                     self._forgetting.add_done_callback(self._forgotten)
                 if not self._fresh and not self._stopping:
                     await self._wait(DELETE_AFTER_S if self._confirmed else POLL_S)
@@ -102,22 +105,22 @@ class Relay:
             self._running = self._about_to = False
             await end_tasks(*self._under_way)
 
-    async def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    async def _begin(self, work: Work) -> asyncio.Task[None]:
         """Do it beside the others that are under way; waits while there are too many."""
         while len(self._under_way) >= MANY_BATCHES:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
         return self._start(work)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(self, work: Work) -> asyncio.Task[None]:
         # in the relay's own context: an announcer's would name its event in the log lines about others
         task = asyncio.create_task(self._surviving(work), name="relay-batch", context=self._context.copy())
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return task
 
-    async def _surviving(self, work: Awaitable[None]) -> None:
+    async def _surviving(self, work: Work) -> None:
         try:
-            await work
+            await work()
         except StoreUnavailable as exc:
             log.warning("relay.store_away", error=str(exc))
 

@@ -156,7 +156,7 @@ async def pour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def read_all(url: URL, context: ssl.SSLContext | None = None) -> bytes:
-    reader, writer = await BunchedTransport().create(url, ssl_context_provider=Provider(context))
+    reader, writer = await gathering().create(url, ssl_context_provider=Provider(context))
     try:
         read = b""
         while piece := await reader.read(10_000):
@@ -165,6 +165,20 @@ async def read_all(url: URL, context: ssl.SSLContext | None = None) -> bytes:
     finally:
         writer.close()
         await writer.wait_closed()
+
+
+def gathering() -> BunchedTransport:
+    made = BunchedTransport()
+    made.gathering = True
+    return made
+
+
+async def test_before_messages_are_expected_nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bunching, "BUNCH_S", 3600.0)
+    async with server(pour) as port:
+        reader, writer = await BunchedTransport().create(URL(f"amqp://127.0.0.1:{port}"))
+        assert await reader.readexactly(len(BODY)) == BODY
+        writer.close()
 
 
 async def test_everything_comes_in_order_and_the_end_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +199,7 @@ async def test_the_first_piece_is_read_at_once_and_the_next_one_not(monkeypatch:
         answered.set()
 
     async with server(two_pieces) as port:
-        reader, writer = await BunchedTransport().create(URL(f"amqp://127.0.0.1:{port}"))
+        reader, writer = await gathering().create(URL(f"amqp://127.0.0.1:{port}"))
         assert await reader.readexactly(5) == b"first"
         assert not writer.transport.is_reading()  # type: ignore[attr-defined]
         asked.set()
