@@ -34,7 +34,7 @@ class BunchedTransport(TransportFactory):
 
     def __init__(self) -> None:
         self.gathering = False
-        """Whether reading pauses: only while messages are expected. Before, every answer to a declaration would wait."""
+        """Whether reading pauses: only while messages are expected. Before, each answer to a declaration would wait."""
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """See ``TransportFactory``. Raises ``AMQPConnectionError``."""
