@@ -196,7 +196,7 @@ async def test_a_worker_that_is_asked_to_stop_under_load_ends_soon_and_nothing_i
     async with launch() as running:
         await running.connect()
         product = next(p for p in sandbox.agreements[0].products if not p.barred)
-        sandbox.faults.latency_s = 0.1  # 20 at work: a second in all, however fast the worker is
+        sandbox.faults.latency_s = 0.5  # 20 at work: five seconds in all, however fast worker and publisher are
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "worker", "run",
             env={"PATH": os.environ["PATH"], **env, PREFIX + "LOG_LEVEL": "INFO", PREFIX + "PREFETCH_WORK": "20"},

@@ -106,4 +106,5 @@ async def test_a_bug_in_the_heartbeat_does_not_end_the_work(
         await running.connect()
         await eventually(lambda: beats >= 3)
         await running.refresh("product", external_number="none")
-        assert all(running.worker.broker.consumers_attached.values())
+        # a refresh may be through before the last lane is consumed
+        await eventually(lambda: all(running.worker.broker.consumers_attached.values()))

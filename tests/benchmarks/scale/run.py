@@ -29,6 +29,10 @@ from worker.servers import provide
 TWO_PROCESSES = 1.4
 MEDIAN_MS, WORST_MS = 15.0, 60.0
 TRANSACTIONS = 0.2
+STARTING = 20
+"""Requests that come slowly while the process starts."""
+WARM_S = 1.0
+"""How long requests come at the rate before they count: connections are opened, statements prepared."""
 P50, P99 = 49, 98
 """Places in a list of percentiles."""
 _USE = """
@@ -81,17 +85,17 @@ async def throughput(url: str, subject: Subject, bodies: Sequence[bytes], copies
 
 
 async def at_rate(url: str, subject: Subject, bodies: Sequence[bytes], rate: float) -> list[float]:
-    """Return the milliseconds from publishing to completion of each request, published at this rate."""
+    """Return the milliseconds from publishing to completion of each request at this rate, after those that warm up."""
     seen: dict[str, float] = {}
 
     def note(event_id: str, at: float, _message: DeliveredMessage) -> None:
         seen[event_id] = at
 
     async with answers(url, note), running(subject), sender(url, "", subject.queue, subject.content_type) as to:
-        await publish(to, bodies[:20], rate=5.0)  # the process starts
-        await wait_for(seen, 20)
-        warm = 20 + int(rate)
-        await publish(to, bodies[20:warm], rate)  # connections are opened, statements prepared
+        await publish(to, bodies[:STARTING], rate=5.0)
+        await wait_for(seen, STARTING)
+        warm = STARTING + int(rate * WARM_S)
+        await publish(to, bodies[STARTING:warm], rate)
         sent = await publish(to, bodies[warm:], rate)
         await wait_for(seen, len(bodies))
     return [(seen[event_id] - at) * 1000 for event_id, at in sent.items()]
@@ -134,7 +138,7 @@ def main(options: Sequence[str] = (), say: Callable[[str], None] = print) -> Non
             bodies = requests(args.events, args.workspaces)
             results.two.append(run(throughput(servers.amqp_url, subject, bodies, 2)))
             rate = results.one[-1] / 2
-            bodies = requests(20 + int(rate * (1 + args.seconds)), args.workspaces)
+            bodies = requests(STARTING + int(rate * (WARM_S + args.seconds)), args.workspaces)
             results.classes.append(statistics.quantiles(run(at_rate(servers.amqp_url, subject, bodies, rate)), n=100))
             say(
                 f"one process {results.one[-1]:8.0f} events/s   two {results.two[-1]:8.0f} events/s   "

@@ -9,7 +9,7 @@ import pytest
 from aiormq.abc import DeliveredMessage
 from broker_kit import CountReady, Recorder, Workbench, outgoing, until
 
-from worker.broker import at_once
+from worker.broker import at_once, bunching
 from worker.broker.connection import Address, open_connection, open_wide_channel
 from worker.broker.delivery import Ack, DeathInfo, Delivery, Lane, PutAway, Reject, Verdict
 from worker.broker.topology import (
@@ -39,6 +39,23 @@ async def test_each_type_arrives_in_its_lane_as_it_was_published(bench: Workbenc
         redelivered=False,
         delivery_count=0,
     )
+
+
+async def test_reading_pauses_after_deliveries_but_not_while_queues_are_declared(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[float] = []
+    monkeypatch.setattr(bunching._Valve, "hold", lambda _, seconds: held.append(seconds))
+    recorder = Recorder()
+    broker = await bench.consuming(recorder)
+    assert held == []
+    await broker.publisher.publish(outgoing())
+    await until(lambda: len(recorder.seen) == 1, "the message")
+    assert set(held) == {bunching.BUNCH_S}
+    await broker.pause()
+    held.clear()
+    await broker.resume()
+    assert held == []
 
 
 async def test_an_internal_type_reaches_its_lane_only_through_the_internal_exchange(bench: Workbench) -> None:

@@ -1,11 +1,9 @@
 """Tables that grow fast: a plan made while one was empty reads all of it for every commit, until it is analysed."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from support import eventually
 
 from worker.clock import SystemClock
 from worker.runtime.growing import Growing
@@ -20,7 +18,8 @@ MANY = 20_000
 
 @pytest.fixture
 async def unattended(pike: Any) -> AsyncIterator[Any]:
-    """The inbox without autovacuum, which might be there first."""
+    """An inbox of which Postgres knows nothing yet, without autovacuum, which might be there first."""
+    await pike.execute("truncate economic.inbox")
     await pike.execute("alter table economic.inbox set (autovacuum_enabled = false)")
     yield pike
     await pike.execute("alter table economic.inbox reset (autovacuum_enabled)")
@@ -68,21 +67,6 @@ async def test_events_are_ended_by_looking_them_up_as_soon_as_the_inbox_was_seen
         assert await growing.look() == ["economic.inbox"]
         assert not await reads_all(connection, PLANNED + 1)
         assert await growing.look() == []
-
-
-async def test_a_worker_looks_by_itself(database: Database, unattended: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.runtime.growing.EVERY_S", 0.01)
-    await fill(unattended)
-    looking = asyncio.create_task(Growing(database, SystemClock()).run())
-
-    async def known() -> bool:
-        pages: int = await unattended.fetchval("select relpages from pg_class where oid = 'economic.inbox'::regclass")
-        return pages > growth.SMALL_PAGES
-
-    try:
-        await eventually(known)
-    finally:
-        looking.cancel()
 
 
 async def test_what_belongs_to_somebody_else_is_left_to_them(unattended: Any) -> None:
