@@ -1,11 +1,15 @@
 """Measures what one event of each kind costs here: ``python -m tests.capacity.measure``.
 
+Refreshes and pushes come all at once, or with ``--rate 60`` so many a second.
+
 One real worker process against real RabbitMQ, a Postgres that waits for its disk, and the local e-conomic, which runs
 beside it and is not counted. Prints a line per kind, to be copied into ``tests.capacity.costs`` with the conditions.
 """
 
+import argparse
 import asyncio
 import json
+import math
 import os
 import subprocess
 import sys
@@ -89,12 +93,15 @@ async def until(plain: asyncpg.Connection, sql: str, *args: Any) -> None:
             await asyncio.sleep(0.05)
 
 
-async def publish(url: str, kind: str, bodies: list[dict[str, Any]]) -> list[str]:
-    """Publish events of one type and return their ids."""
+async def publish(url: str, kind: str, bodies: list[dict[str, Any]], rate: float) -> list[str]:
+    """Publish events of one type, so many a second, and return their ids."""
     ids = []
+    loop = asyncio.get_running_loop()
     async with await aio_pika.connect(url) as connection:
         exchange = await (await connection.channel()).get_exchange("pike.events", ensure=False)
-        for data in bodies:
+        start = loop.time()
+        for number, data in enumerate(bodies):
+            await asyncio.sleep(start + number / rate - loop.time())
             ids.append(str(uuid4()))
             body = {
                 "specversion": "1.0", "id": ids[-1], "source": "/capacity", "type": kind, "workspaceid": WORKSPACE,
@@ -105,7 +112,7 @@ async def publish(url: str, kind: str, bodies: list[dict[str, Any]]) -> list[str
     return ids
 
 
-async def main() -> None:
+async def main(rate: float) -> None:
     """Measure every kind and print its cost per event."""
     port = free_port()
     with provide(announce=print, durable=True) as servers:
@@ -126,7 +133,7 @@ async def main() -> None:
                     batches = bodies or [await invoices(meters.plain)]
                     count = 0
                     for batch in batches:
-                        ids = await publish(servers.amqp_url, kind, batch)
+                        ids = await publish(servers.amqp_url, kind, batch, rate)
                         await until(meters.plain, _ENDED, ids, len(ids))
                         await until(meters.plain, _SETTLED)
                         count += len(ids)
@@ -183,4 +190,6 @@ def _invoice(customer: str, products: list[str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    parser = argparse.ArgumentParser(prog="python -m tests.capacity.measure", description=__doc__)
+    parser.add_argument("--rate", type=float, default=math.inf, help="events a second; all at once if left out")
+    asyncio.run(main(parser.parse_args().rate))
