@@ -10,7 +10,7 @@ from worker.store.outbox import OWN_LEASE_S, OutboxMessage, OutboxRow, columns_o
 from worker.store.pool import Connection
 
 # Each part tells by their places which claims were still valid. now() is when the transaction was begun, which may be a
-# while ago: leases count from the clock, and nothing ends before it was received.
+# while ago: leases count from the clock, and nothing ends before it was received. The state as an expression: see inbox.
 _WRITE = """
 with finished as (
     update economic.inbox i
@@ -18,13 +18,13 @@ with finished as (
         finished_at = greatest(now(), i.received_at)
     from unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) with ordinality
          as t(source, event_id, fence, outcome, place)
-    where i.source = t.source and i.event_id = t.event_id and i.fence = t.fence and i.state = 'running'
+    where i.source = t.source and i.event_id = t.event_id and i.fence = t.fence and i.state || '' = 'running'
     returning t.place
 ), prolonged as (
     update economic.inbox i set lease_until = clock_timestamp() + make_interval(secs => t.lease_s), updated_at = now()
     from unnest($5::text[], $6::text[], $7::bigint[], $8::float8[]) with ordinality
          as t(source, event_id, fence, lease_s, place)
-    where i.source = t.source and i.event_id = t.event_id and i.fence = t.fence and i.state = 'running'
+    where i.source = t.source and i.event_id = t.event_id and i.fence = t.fence and i.state || '' = 'running'
     returning t.place
 ), sent as (
     insert into economic.outbox

@@ -46,10 +46,13 @@ from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
 returning id
 """
 
+# Chosen once: as a subquery of the update it may be run for every row, and each time it finds others to lock. In the
+# order of the index, which is read as far as needed and forgets what was deleted; leases end in the order of writing.
 _TAKE = """
-update economic.outbox o set leased_until = now() + make_interval(secs => $2)
-where o.id in (
-    select id from economic.outbox where leased_until < now() order by id limit $1 for update skip locked)
+with due as materialized (
+    select id from economic.outbox where leased_until < now() order by leased_until limit $1 for update skip locked
+)
+update economic.outbox o set leased_until = now() + make_interval(secs => $2) from due where o.id = due.id
 returning o.*
 """
 
