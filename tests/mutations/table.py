@@ -69,7 +69,7 @@ MUTATIONS = (
     Mutation(
         "no fence: a late writer writes",
         "worker/store/inbox.py",
-        " and i.fence = t.fence and i.state = 'running'",
+        " and i.fence = t.fence and i.state || '' = 'running'",
         "",
         (
             f"{FAULTS}test_a_stalled_loop_loses_its_lease_and_writes_nothing_after_it",

@@ -15,7 +15,7 @@ from typing import Any
 import aio_pika
 from aiormq.exceptions import ChannelNotFoundEntity
 from harness import Harness, environment
-from support import eventually
+from support import TEST_LADDER_S, eventually
 
 from worker.bootstrap import worker
 from worker.broker.topology import LANE_QUEUES, build_topology
@@ -221,12 +221,14 @@ _OWN_TABLES = {
 
 
 async def empty_queues(amqp_url: str) -> None:
-    """Purge the worker's queues, if they are there yet."""
+    """Purge the worker's queues, as far as they are there, of every ladder: a copy may wait there for seconds."""
+    ladders = (LADDER_S, TEST_LADDER_S)
+    names = {queue.name for ladder in ladders for queue in build_topology([], [], ladder).queues}
     async with await aio_pika.connect(amqp_url) as connection:
-        for queue in build_topology([], [], LADDER_S).queues:
+        for name in sorted(names):
             with contextlib.suppress(ChannelNotFoundEntity):
                 async with connection.channel() as channel:
-                    await (await channel.declare_queue(queue.name, passive=True)).purge()
+                    await (await channel.declare_queue(name, passive=True)).purge()
 
 
 @asynccontextmanager
