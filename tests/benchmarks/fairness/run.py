@@ -72,7 +72,7 @@ class Others:
             await asyncio.sleep(max(0.0, began + number / self._rate - time.perf_counter()))
             body = request(1 + number % 2000, f"bench-{1 + number % self._workspaces}")
             event_id = json.loads(body)["id"]
-            self.published[event_id] = await self._to.send(self._to.frames_of(event_id, body))
+            self.published[event_id] = self._to.send(self._to.encoded(event_id, body))
             number += 1
 
 

@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
-from aiormq.abc import DeliveredMessage
 
 from tests.benchmarks.events.counting import counted
-from tests.benchmarks.events.probe import Sender, answers, sender
+from tests.benchmarks.events.probe import Sender, sender, times_of_answers
 from tests.benchmarks.events.run import LIMIT_S, WARM_UP
 from tests.benchmarks.events.stage import Subject, api, environment_of, fill, prepare, requests, running, subjects
 from tests.benchmarks.results_file import Measured, keep
@@ -86,12 +85,8 @@ async def throughput(url: str, subject: Subject, bodies: Sequence[bytes], copies
 
 async def at_rate(url: str, subject: Subject, bodies: Sequence[bytes], rate: float) -> list[float]:
     """Return the milliseconds from publishing to completion of each request at this rate, after those that warm up."""
-    seen: dict[str, float] = {}
-
-    def note(event_id: str, at: float, _message: DeliveredMessage) -> None:
-        seen[event_id] = at
-
-    async with answers(url, note), running(subject), sender(url, "", subject.queue, subject.content_type) as to:
+    requests_go = sender(url, "", subject.queue, subject.content_type)
+    async with times_of_answers(url) as seen, running(subject), requests_go as to:
         await publish(to, bodies[:STARTING], rate=5.0)
         await wait_for(seen, STARTING)
         warm = STARTING + int(rate * WARM_S)
@@ -103,13 +98,13 @@ async def at_rate(url: str, subject: Subject, bodies: Sequence[bytes], rate: flo
 
 async def publish(to: Sender, bodies: Sequence[bytes], rate: float) -> dict[str, float]:
     """Publish at a steady rate; returns when each request left. One that is late does not make the next ones later."""
-    due = [(event_id, to.frames_of(event_id, body)) for body in bodies for event_id in [json.loads(body)["id"]]]
+    due = [to.encoded(json.loads(body)["id"], body) for body in bodies]
     sent: dict[str, float] = {}
     began = time.perf_counter()
-    for n, (event_id, frames) in enumerate(due):
+    for n, request in enumerate(due):
         if (early := began + n / rate - time.perf_counter()) > 0:
             await asyncio.sleep(early)
-        sent[event_id] = await to.send(frames)
+        sent[request.message_id] = to.send(request)
     return sent
 
 
