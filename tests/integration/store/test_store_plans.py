@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from worker.store import endings, inbox, outbox, overflow
+from worker.store import endings, growth, inbox, outbox, overflow
 from worker.store.inbox import Received
 from worker.store.pool import Connection, Database
 
-BACKLOG = 3_000
+BACKLOG = 3_001
+SAMPLE = 3_000
+"""Rows that Postgres reads for a column whose statistics target is 10; 300 times the target."""
 
 
 @pytest.fixture
@@ -117,3 +119,22 @@ async def test_looking_for_messages_that_nobody_hears_reads_none_of_the_others(d
             "select seq_scan from pg_stat_xact_user_tables where relid = 'economic.outbox'::regclass"
         )
     assert scans == 0
+
+
+@pytest.mark.parametrize("table", growth.WATCHED)
+async def test_an_analysis_looks_at_a_tenth_of_what_postgres_usually_does(
+    database: Database, idle: Any, table: str
+) -> None:
+    await write_messages(idle, 60)
+    await set_aside(idle)
+    await idle.execute(
+        """insert into economic.inbox (source, event_id, type, workspace_id, lane, body_hash, state)
+           select '/many', n::text, 'pike.x', 'ws', 'work', 'h', 'done' from generate_series(1, $1::int) as n""",
+        BACKLOG,
+    )
+    said: list[str] = []
+    idle.add_log_listener(lambda _connection, message: said.append(str(message)))
+    await idle.execute(f"analyze verbose {table}")
+    found = re.search(r"(\d+) rows in sample", "\n".join(said))
+    assert found, said
+    assert 0 < int(found[1]) <= SAMPLE

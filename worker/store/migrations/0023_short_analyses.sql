@@ -1,0 +1,51 @@
+-- Postgres analyses these three again and again while they grow. With its usual 30,000 rows that takes 190 ms of a processor that
+-- a worker of the same machine then lacks; a tenth of them takes 12, and tells enough for statements that go by keys. Columns
+-- that nobody searches are not looked at. Only what ANALYZE does changes; a worker of the version before does not notice.
+alter table economic.inbox
+    alter column source set statistics 10,
+    alter column event_id set statistics 10,
+    alter column type set statistics 10,
+    alter column workspace_id set statistics 10,
+    alter column lane set statistics 10,
+    alter column body set statistics 0,
+    alter column content_type set statistics 0,
+    alter column headers set statistics 0,
+    alter column body_hash set statistics 0,
+    alter column state set statistics 10,
+    alter column outcome set statistics 10,
+    alter column attempts set statistics 10,
+    alter column snoozes set statistics 10,
+    alter column fence set statistics 10,
+    alter column lease_until set statistics 10,
+    alter column owner set statistics 0,
+    alter column history set statistics 0,
+    alter column received_at set statistics 10,
+    alter column updated_at set statistics 10,
+    alter column finished_at set statistics 10;
+alter table economic.outbox
+    alter column id set statistics 10,
+    alter column event_id set statistics 10,
+    alter column type set statistics 10,
+    alter column workspace_id set statistics 10,
+    alter column exchange set statistics 10,
+    alter column routing_key set statistics 10,
+    alter column content_type set statistics 0,
+    alter column headers set statistics 0,
+    alter column body set statistics 0,
+    alter column ephemeral set statistics 10,
+    alter column attempts set statistics 10,
+    alter column unheard set statistics 10,
+    alter column last_error set statistics 0,
+    alter column created_at set statistics 10,
+    alter column leased_until set statistics 10;
+alter table economic.overflow
+    alter column id set statistics 10,
+    alter column lane set statistics 10,
+    alter column workspace_id set statistics 10,
+    alter column routing_key set statistics 10,
+    alter column message_id set statistics 0,
+    alter column content_type set statistics 0,
+    alter column headers set statistics 0,
+    alter column body set statistics 0,
+    alter column set_aside_at set statistics 10,
+    alter column due_at set statistics 10;
