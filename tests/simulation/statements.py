@@ -114,20 +114,18 @@ def _fenced(tx: Transaction, source: str, event_id: str, fence: int) -> Row | No
 _ONE: list[Row] = [{"?column?": 1}]
 
 
-@statement("with finished as ( update economic.inbox i set state = 'done', outcome = t.outcome")
+@statement("with ended as ( update economic.inbox i set state = case when t.outcome is null")
 def write_endings(tx: Transaction, *columns: Any) -> list[Row]:
-    finished = [
+    ended = [
         place
-        for place, (source, event_id, fence, outcome) in enumerate(zip(*columns[0:4], strict=True), 1)
-        if _end(tx, source, event_id, fence, "done", outcome)
+        for place, (source, event_id, fence, outcome, lease_s) in enumerate(zip(*columns[0:5], strict=True), 1)
+        if (
+            _prolong(tx, source, event_id, fence, lease_s)
+            if outcome is None
+            else _end(tx, source, event_id, fence, "done", outcome)
+        )
     ]
-    prolonged = [
-        place
-        for place, (source, event_id, fence, lease_s) in enumerate(zip(*columns[4:8], strict=True), 1)
-        if _prolong(tx, source, event_id, fence, lease_s)
-    ]
-    sent = [row["id"] for row in append(tx, *columns[8:])]
-    return [{"finished": finished, "prolonged": prolonged, "sent": sent}]
+    return [{"ended": ended, "sent": [row["id"] for row in append(tx, *columns[5:])]}]
 
 
 @statement("update economic.inbox set state = 'dead', outcome = $4")

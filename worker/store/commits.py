@@ -11,22 +11,19 @@ from typing import Protocol
 from worker import failpoints
 from worker.errors import WorkerError
 from worker.store import endings, inbox
+from worker.store.endings import End
 from worker.store.inbox import Claim
 from worker.store.outbox import OutboxMessage, OutboxRow
 from worker.store.pool import Connection, Database
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """What the commit says about the event besides the handler's own writes.
+class Ending(End):
+    """What the commit says about the event besides the handler's own writes; without an outcome it is a checkpoint.
 
-    ``outcome`` is ``None`` for a checkpoint: the event goes on and its lease is prolonged by ``lease_s``.
     ``announce`` hears of the outgoing messages once they are committed.
     """
 
-    claim: Claim
-    outcome: str | None
-    lease_s: float
     messages: Sequence[OutboxMessage]
     announce: Callable[[Sequence[OutboxRow]], None]
 
@@ -90,8 +87,7 @@ async def write_endings(connection: Connection, given: Sequence[Ending]) -> tupl
     """Write what the endings say; returns the outgoing rows per ending, and the claims that are no longer valid."""
     rows, lost = await endings.write(
         connection,
-        [(ending.claim, ending.outcome) for ending in given if ending.outcome is not None],
-        [(ending.claim, ending.lease_s) for ending in given if ending.outcome is None],
+        given,
         [message for ending in given for message in ending.messages],
     )
     following = iter(rows)

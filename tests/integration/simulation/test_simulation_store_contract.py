@@ -32,6 +32,7 @@ from worker.store import (
 from worker.store.admission import Admission
 from worker.store.connections import Refusal
 from worker.store.crypto import Vault
+from worker.store.endings import End
 from worker.store.inbox import Claim, ClaimResult, FenceLost, Received, Standing
 from worker.store.outbox import OutboxMessage
 from worker.store.records import Change, Written, write_audit
@@ -94,13 +95,14 @@ async def test_in_a_batch_the_old_fence_of_an_event_is_told_from_its_new_one(sta
     new = await claimed(stage, "two")
     async with stage.database.transaction("test") as connection:
         assert await inbox.extend_many(connection, [(old, 60.0), (new, 60.0)]) == {old}
-        assert (await endings.write(connection, [(new, "x"), (old, "x")], [], []))[1] == {old}
+        assert (await endings.write(connection, [End(new, "x", 0.0), End(old, "x", 0.0)], []))[1] == {old}
 
 
 async def test_an_ending_and_a_checkpoint_are_written_together_with_what_they_send(stage: Stage) -> None:
     one, two = await claimed(stage), (await claim(stage, event_id="e2")).need_claim()
     async with stage.database.transaction("test") as connection:
-        sent, lost = await endings.write(connection, [(one, "x")], [(two, 500.0)], [message("m1"), message("m2")])
+        ends = [End(one, "x", 0.0), End(two, None, 500.0)]
+        sent, lost = await endings.write(connection, ends, [message("m1"), message("m2")])
     assert ([row.message.event_id for row in sent], lost) == (["m1", "m2"], set())
     assert sent[0].id < sent[1].id
     assert (await claim(stage, "two")).standing is Standing.DONE

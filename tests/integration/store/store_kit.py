@@ -8,6 +8,7 @@ from schemas.customer import PikeCustomer
 from schemas.invoice import InvoiceStatus, PikeInvoice, PikeInvoiceLine, PikeTaxRate
 from schemas.product import PikeProduct
 from worker.store import endings
+from worker.store.endings import End
 from worker.store.inbox import Claim, fence_lost
 from worker.store.pool import Connection
 
@@ -19,7 +20,7 @@ LATER = NOON + timedelta(minutes=1)
 
 async def finish(connection: Connection, claim: Claim, outcome: str) -> None:
     """Mark one event done, as a group of one. Raises ``FenceLost``."""
-    _, lost = await endings.write(connection, [(claim, outcome)], [], [])
+    _, lost = await endings.write(connection, [End(claim, outcome, 0.0)], [])
     if lost:
         raise fence_lost(claim)
 

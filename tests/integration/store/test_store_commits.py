@@ -10,6 +10,7 @@ import pytest
 from worker.errors import StoreUnavailable
 from worker.store import endings, inbox
 from worker.store.commits import Commits, Ending, OwnTransaction, Spoiled
+from worker.store.endings import End
 from worker.store.group_commit import MAX_PARTS, GroupCommit
 from worker.store.inbox import Claim, FenceLost, Received
 from worker.store.outbox import OWN_LEASE_S, OutboxMessage, OutboxRow
@@ -268,7 +269,7 @@ async def test_nothing_ends_before_it_was_received_however_long_the_transaction_
     async with database.transaction("test") as connection:
         await connection.execute("select pg_sleep(0.05)")
         (claim,) = await claims(database, 1)
-        await endings.write(connection, [(claim, "completed")], [], [answer(claim)])
+        await endings.write(connection, [End(claim, "completed", 0.0)], [answer(claim)])
     assert await pike.fetchval("select finished_at >= received_at from economic.inbox")
     lease = await pike.fetchval("select leased_until - (select received_at from economic.inbox) from economic.outbox")
     assert lease.total_seconds() >= OWN_LEASE_S

@@ -8,6 +8,7 @@ import pytest
 from worker.clock import SystemClock
 from worker.runtime.growing import Growing
 from worker.store import endings, growth, inbox
+from worker.store.endings import End
 from worker.store.inbox import Received
 from worker.store.pool import Connection, Database
 
@@ -43,7 +44,7 @@ async def reads_all(connection: Connection, number: int) -> bool:
     claim = await claimed(connection, number)
     async with connection.transaction():
         before = await scans(connection)
-        assert await endings.write(connection, [(claim, "x")], [], []) == ([], set())
+        assert await endings.write(connection, [End(claim, "x", 0.0)], []) == ([], set())
         return await scans(connection) > before
 
 

@@ -5,11 +5,13 @@ another, and reads all that waits once there is a backlog.
 """
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from worker.store import endings, growth, inbox, outbox, overflow
+from worker.store.endings import End
 from worker.store.inbox import Received
 from worker.store.pool import Connection, Database
 
@@ -55,6 +57,8 @@ async def set_aside(connection: Connection) -> None:
     )
 
 
+TRIED = 5
+"""Executions that Postgres plans for their parameters before it compares (``choose_custom_plan`` in plancache.c)."""
 RECEIVED = Received("/pike", "e1", "pike.x", "ws", "work", b"{}", b"h", None, {}, "owner")
 
 
@@ -81,9 +85,9 @@ async def test_what_becomes_of_an_event_is_written_without_reading_what_waits(
         before = await fetched(connection)
         match step:
             case "finish":
-                assert await endings.write(connection, [(claim, "x")], [], []) == ([], set())
+                assert await endings.write(connection, [End(claim, "x", 0.0)], []) == ([], set())
             case "prolong":
-                assert await endings.write(connection, [], [(claim, 60.0)], []) == ([], set())
+                assert await endings.write(connection, [End(claim, None, 60.0)], []) == ([], set())
             case "extend":
                 await inbox.extend(connection, claim, 60.0)
             case "put back":
@@ -91,6 +95,22 @@ async def test_what_becomes_of_an_event_is_written_without_reading_what_waits(
             case _:
                 await inbox.bury(connection, claim, "x")
         assert await fetched(connection) - before < 10
+
+
+async def test_the_statement_that_ends_events_is_planned_once_however_many_they_are(
+    database: Database, idle: Any
+) -> None:
+    async with database.session("a test") as connection:
+        for group in range(3 * TRIED):
+            claims = [
+                (await inbox.claim(connection, replace(RECEIVED, event_id=f"{group}/{n}"), 60.0)).need_claim()
+                for n in range(1 + group % 3)
+            ]
+            assert (await endings.write(connection, [End(claim, "x", 0.0) for claim in claims], []))[1] == set()
+        plans = await connection.fetchrow(
+            "select generic_plans, custom_plans from pg_prepared_statements where statement = $1", endings._WRITE
+        )
+    assert tuple(plans) == (2 * TRIED, TRIED)
 
 
 @pytest.mark.parametrize(("table", "delete"), [("outbox", outbox._DELETE), ("overflow", overflow._DELETE)])
