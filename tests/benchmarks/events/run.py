@@ -89,7 +89,8 @@ def main(options: Sequence[str] = (), say: Callable[[str], None] = print) -> Non
         found = subjects(args.peers, environment)
         worker = next(subject for subject in found if subject.name == "worker")
         waiting = {name: slow for name in worker.environment if name.endswith(("LEGACY_URL", "OPENAPI_URL"))}
-        found.append(replace(worker, name=SLOW, environment=worker.environment | waiting))
+        # beside the run that it is compared with: half a minute later the machine may be another
+        found.insert(1 + found.index(worker), replace(worker, name=SLOW, environment=worker.environment | waiting))
         chosen = [subject for subject in found if not args.only or subject.name in args.only.split(",")]
         results = {subject.name: Result() for subject in chosen}
         for _ in range(args.rounds):
