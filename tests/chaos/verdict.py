@@ -1,4 +1,8 @@
-"""Counting at the end: every request one outcome, every synced invoice one draft, nothing lost, nothing double."""
+"""Counting at the end: every request one outcome, every synced invoice one draft, every answer on its way.
+
+An answer whose confirm a kill has swallowed stays in the outbox until its lease is over, and is then sent once more under
+the same id. One that stays for good is lost, whatever else was heard.
+"""
 
 import asyncio
 import time
@@ -24,11 +28,11 @@ class Verdict:
 
 
 async def settle(run: Run) -> None:
-    """Without further faults, wait until every request has its end; bounded."""
+    """Without further faults, wait until every request has its end and no answer waits to be sent; bounded."""
     deadline = time.monotonic() + run.plan.settle_s
     while time.monotonic() < deadline:
         await revive(run)
-        if all(run.answers.ends.get(event_id) for event_id in run.sent):
+        if all(run.answers.ends.get(event_id) for event_id in run.sent) and not await _unsent(run):
             return
         await asyncio.sleep(0.5)
 
@@ -55,11 +59,11 @@ async def judge(run: Run) -> Verdict:
         for invoice_id, count in drafts.items()
         if count and invoice_id in invoices and invoice_id not in synced
     ]
-    states = await _states(run)
+    unsent = await _unsent(run)
     return Verdict(
         sent=len(run.sent),
         outcomes=sum(1 for event_id in run.sent if run.answers.ends.get(event_id)),
-        lost=len(unanswered) + len(missing) + len(unclaimed),
+        lost=len(unanswered) + len(missing) + len(unclaimed) + sum(unsent.values()),
         double=len(several) + len(doubled),
         detail={
             "outcomes": Counter(kind for ends in run.answers.ends.values() for kind in ends.values()),
@@ -72,7 +76,8 @@ async def judge(run: Run) -> Verdict:
             "doubled": doubled[:10],
             "synced_without_draft": missing[:10],
             "draft_without_synced": unclaimed[:10],
-            **states,
+            "unsent": unsent,
+            **await _states(run),
         },
     )
 
@@ -86,16 +91,26 @@ def _drafts(run: Run) -> Counter[str]:
     return counted
 
 
+async def _unsent(run: Run) -> dict[str, int]:
+    """Return how many answers of which kind wait for a confirm; those that no queue is bound to are left out."""
+    connection = await asyncpg.connect(run.servers.database_url)
+    try:
+        rows = await connection.fetch(
+            "select type, count(*)::int as n from economic.outbox where not unheard group by type"
+        )
+    finally:
+        await connection.close()
+    return {row["type"]: row["n"] for row in rows}
+
+
 async def _states(run: Run) -> dict[str, Any]:
     connection = await asyncpg.connect(run.servers.database_url)
     try:
         inbox = await connection.fetch("select state, count(*)::int as n from economic.inbox group by state")
         causes = await connection.fetch("select cause, count(*)::int as n from economic.dead_letters group by cause")
-        outbox = await connection.fetchval("select count(*)::int from economic.outbox")
     finally:
         await connection.close()
     return {
         "inbox": {row["state"]: row["n"] for row in inbox},
         "dead_letters": {row["cause"]: row["n"] for row in causes},
-        "outbox_left": outbox,
     }

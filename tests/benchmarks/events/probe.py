@@ -1,6 +1,6 @@
 """Publishing single requests and timing single answers, as cheaply as may be: what this costs, the subjects lack.
 
-Frames of requests are made beforehand and go straight to the socket. Answers are timed as their bytes arrive, before
+Frames of requests are made beforehand and go straight to the transport. Answers are timed as their bytes arrive, before
 anything is taken apart: an instrument that first works through the frames of a bunch waits behind the worker for a
 processor, and counts its own waiting as the worker's.
 """
@@ -109,7 +109,8 @@ async def times_of_answers(url: str) -> AsyncIterator[dict[str, float]]:
             end = max(end, found.end())
         rest = data[end:]
 
-    async with _consuming(url, lambda _message: None) as line:
+    # no heartbeats: aiormq reads none while this listens, and would take the connection for dead after three minutes
+    async with _consuming(str(URL(url).update_query(heartbeat=0)), lambda _message: None) as line:
         line.reader.feed_data = arrived  # type: ignore[method-assign]
         try:
             yield times

@@ -102,8 +102,7 @@ async def publish(to: Sender, bodies: Sequence[bytes], rate: float) -> dict[str,
     sent: dict[str, float] = {}
     began = time.perf_counter()
     for n, request in enumerate(due):
-        if (early := began + n / rate - time.perf_counter()) > 0:
-            await asyncio.sleep(early)
+        await asyncio.sleep(max(0.0, began + n / rate - time.perf_counter()))
         sent[request.message_id] = to.send(request)
     return sent
 
