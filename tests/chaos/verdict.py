@@ -1,7 +1,7 @@
 """Counting at the end: every request one outcome, every synced invoice one draft, every answer on its way.
 
-An answer whose confirm a kill has swallowed stays in the outbox until its lease is over, and is then sent once more under
-the same id. One that stays for good is lost, whatever else was heard.
+An answer whose confirm a kill has swallowed stays in the outbox until its lease is over, and is then sent once more
+under the same id. One that stays for good is lost, whatever else was heard.
 """
 
 import asyncio
