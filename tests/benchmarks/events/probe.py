@@ -26,6 +26,9 @@ _CORRELATION = re.compile(rb'"correlationid":"([^"]+)"')
 _CORRELATION_BYTES = 128
 """More than what names a request in an answer: so much is kept of a piece, in case it ends in the middle of one."""
 
+HEARTBEAT_S = 3600
+"""Longer than any run."""
+
 
 class _Line(TCPTransportFactory):
     """Opens a plain connection as aiormq does, and holds its two ends."""
@@ -109,8 +112,8 @@ async def times_of_answers(url: str) -> AsyncIterator[dict[str, float]]:
             end = max(end, found.end())
         rest = data[end:]
 
-    # no heartbeats: aiormq reads none while this listens, and would take the connection for dead after three minutes
-    async with _consuming(str(URL(url).update_query(heartbeat=0)), lambda _message: None) as line:
+    # aiormq reads no heartbeats while this listens, and would take the connection for dead after three minutes
+    async with _consuming(str(URL(url).update_query(heartbeat=HEARTBEAT_S)), lambda _message: None) as line:
         line.reader.feed_data = arrived  # type: ignore[method-assign]
         try:
             yield times
