@@ -193,7 +193,8 @@ async def test_a_worker_that_is_asked_to_stop_under_load_ends_soon_and_nothing_i
     env: dict[str, str], launch: Any, sandbox: Sandbox
 ) -> None:
     """Two hundred refreshes; SIGTERM in the middle; another worker does the rest; each has one answer."""
-    async with launch() as running:
+    # paused, it takes nothing from the queue, but from what the other sets aside; a few at a time
+    async with launch(prefetch_work="2") as running:
         await running.connect()
         product = next(p for p in sandbox.agreements[0].products if not p.barred)
         sandbox.faults.latency_s = 0.5  # 20 at work: five seconds in all, however fast worker and publisher are
@@ -208,7 +209,7 @@ async def test_a_worker_that_is_asked_to_stop_under_load_ends_soon_and_nothing_i
                 while b"broker.consuming" not in await process.stderr.readline():
                     pass
             reading = asyncio.create_task(process.stderr.read())
-            await running.worker.broker.pause()  # all of it goes to the process
+            await running.worker.broker.pause()
             sent = [
                 await running.publish(
                     "pike.refresh.requested", {"entity": "product", "external_number": product.number}
@@ -222,6 +223,7 @@ async def test_a_worker_that_is_asked_to_stop_under_load_ends_soon_and_nothing_i
             log = (await reading).decode()
             done_before = len({e.correlation_id for e in running.heard} & set(sent))
             assert "worker.stopped" in log
+            sandbox.faults.latency_s = 0.0
             await running.worker.broker.resume()
             await eventually(lambda: {e.correlation_id for e in running.heard} >= set(sent), timeout_s=60)
             assert done_before < 200, "the signal came after the work"
