@@ -101,6 +101,28 @@ async def test_a_checkpoint_leaves_the_event_running(database: Database, pike: A
     assert await states(pike) == {"e0": ("running", "written"), "e1": ("done", "written")}
 
 
+async def test_a_checkpoint_beside_an_end_changes_nothing_of_its_event_but_the_lease(
+    database: Database, pike: Any
+) -> None:
+    one, other = await claims(database, 2)
+    await pike.execute("update economic.inbox set outcome = 'of another life', finished_at = now()")
+
+    async def kept() -> Any:
+        return await pike.fetchrow(
+            """select to_jsonb(i) - '{lease_until,updated_at}'::text[], lease_until
+               from economic.inbox i where event_id = 'e0'"""
+        )
+
+    before = await kept()
+    async with database.transaction("test") as connection:
+        assert (await endings.write(connection, [End(one, None, 600.0), End(other, "x", 0.0)], []))[1] == set()
+    after = await kept()
+    assert after[0] == before[0]
+    assert after["lease_until"] > before["lease_until"]
+    ended = await pike.fetchrow("select state, outcome, body, lease_until from economic.inbox where event_id = 'e1'")
+    assert tuple(ended) == ("done", "x", None, None)
+
+
 @pytest.mark.parametrize("bad", [0, 3, 7])
 async def test_a_failing_neighbour_gets_its_error_and_the_others_are_told_to_go_alone(
     database: Database, pike: Any, bad: int
