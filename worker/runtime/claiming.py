@@ -15,6 +15,8 @@ from worker.store.pool import Database
 from worker.telemetry.metrics import CLAIM_BATCH
 
 MANY = 100
+AT_ONCE = 2
+"""Claims under way at most. No two can wait for each other: each takes its rows in one order (``inbox.CLAIM``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,11 @@ def claiming(database: Database) -> Claims:
         return [_claimed(result, found) for result, found in claimed]
 
     return Coalescer(
-        claim_many, key=lambda event: (event.source, event.event_id), limit=MANY, shared=(StoreUnavailable,)
+        claim_many,
+        key=lambda event: (event.source, event.event_id),
+        limit=MANY,
+        shared=(StoreUnavailable,),
+        at_once=AT_ONCE,
     )
 
 

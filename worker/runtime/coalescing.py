@@ -1,5 +1,6 @@
-"""Many calls made at the same time become one. Nobody waits for a timer: whoever comes while a batch is at work is in
-the next one, so that batches are as large as the load and a call alone goes through at once."""
+"""Many calls made at the same time become one. Nobody waits for a timer: whoever comes while as many batches are at
+work as there may be is in the next one, so that batches are as large as the load and a call alone goes through at once.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
@@ -14,8 +15,9 @@ R = TypeVar("R")
 class Coalescer(Generic[T, R]):
     """Calls ``many`` with what was asked for meanwhile and gives each caller its own result.
 
-    ``many`` returns one result per item, in order. Two items with the same ``key`` are never in one batch. A batch
-    that fails is done again one by one, so that a bad item fails alone.
+    ``many`` returns one result per item, in order. Two items with the same ``key`` are never in one batch, though they
+    may be in two that are at work at the same time. A batch that fails is done again one by one, so that a bad item
+    fails alone.
     """
 
     def __init__(
@@ -24,34 +26,55 @@ class Coalescer(Generic[T, R]):
         key: Callable[[T], Hashable],
         limit: int,
         shared: tuple[type[Exception], ...] = (),
+        at_once: int = 1,
     ) -> None:
-        """Remember how. ``shared``: errors that are nobody's own; every caller of the batch gets them at once."""
+        """Remember how.
+
+        ``limit``: items in a batch at most. ``shared``: errors that are nobody's own; every caller of the batch gets
+        them at once. ``at_once``: batches at work at most.
+        """
         self._many = many
         self._key = key
         self._limit = limit
         self._shared = shared
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
-        self._task: asyncio.Task[None] | None = None
+        self._gathering = False
+        """Whether a task has yet to take its batch."""
+        self._tasks = set[asyncio.Task[None]]()
+        self._room = asyncio.Semaphore(at_once)
         self._cadence = Cadence()
 
     async def __call__(self, item: T) -> R:
         """Return the result for one item."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="coalescer")
+        if not self._gathering:
+            self._begin()
         return await future
 
+    def _begin(self) -> None:
+        self._gathering = True
+        task = asyncio.create_task(self._run(), name="coalescer")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _run(self) -> None:
+        batch = await self._gather()
         try:
-            while self._waiting:
-                await self._cadence.turn()
-                batch = self._next()
-                await self._settle(batch)
+            await self._settle(batch)
         finally:
-            self._task = None
+            self._room.release()
+
+    async def _gather(self) -> list[tuple[T, "asyncio.Future[R]"]]:
+        """Return a batch, with a place to work on it. Who is left, or comes from now on, is for the next task."""
+        try:
+            await self._cadence.turn()
+            await self._room.acquire()
+            return self._next()
+        finally:
+            self._gathering = False
             if self._waiting:
-                self._task = asyncio.create_task(self._run(), name="coalescer")
+                self._begin()
 
     def _next(self) -> list[tuple[T, "asyncio.Future[R]"]]:
         """Take a batch: whoever still waits, in order, each key once."""

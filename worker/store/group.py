@@ -7,7 +7,7 @@ same moment and go on side by side; from a body's next statement on it has the c
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from worker.errors import StoreUnavailable, WorkerError
@@ -114,8 +114,8 @@ class Body(Joint):
 class Group:
     """One open transaction and the parts that have been done in it."""
 
-    def __init__(self, stack: AsyncExitStack, connection: Connection) -> None:
-        self._stack = stack
+    def __init__(self, transaction: AbstractAsyncContextManager[Connection], connection: Connection) -> None:
+        self._transaction = transaction
         self.connection = connection
         self.turn = asyncio.Lock()
         """Held by the one body, or the shared statement, that uses the connection."""
@@ -128,8 +128,8 @@ class Group:
     @classmethod
     async def begin(cls, database: Database) -> "Group":
         """Open a transaction. Raises ``StoreUnavailable``."""
-        stack = AsyncExitStack()
-        return cls(stack, await stack.enter_async_context(database.transaction("group commit")))
+        transaction = database.transaction("group commit")
+        return cls(transaction, await transaction.__aenter__())
 
     @property
     def size(self) -> int:
@@ -271,11 +271,8 @@ class Group:
 
     async def _leave(self, exc: BaseException | None) -> None:
         """End the transaction: commit without, roll back with an exception. Raises ``StoreUnavailable``."""
-        if exc is None:
-            await self._stack.aclose()
-            return
         try:
-            await self._stack.__aexit__(type(exc), exc, exc.__traceback__)
+            await self._transaction.__aexit__(type(exc) if exc else None, exc, exc.__traceback__ if exc else None)
         except StoreUnavailable:
             raise
         except BaseException as raised:

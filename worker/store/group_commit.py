@@ -1,8 +1,8 @@
 """Commits the writes of events that happen to be ready at the same time together.
 
 Walk of an event's finish: its body waits at the entrance from its first statement on; a runner lets all that wait into
-one transaction, where they write (``group``); the endings of all are written and the transaction is committed, while the
-runner already begins the next. Whoever comes later is in that one.
+one transaction, where they write (``group``), and sees it through: the endings of all are written and the transaction is
+committed. Meanwhile the next runner begins the group of those who came later.
 """
 
 import asyncio
@@ -37,15 +37,17 @@ class GroupCommit:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: deque[Body] = deque()
-        self._running: asyncio.Task[None] | None = None
-        self._committing = set[asyncio.Task[None]]()
+        self._gathering = False
+        """Whether a runner has yet to let in who waits."""
+        self._runners = set[asyncio.Task[None]]()
+        self._committing = 0
         self._one_less = asyncio.Event()
         self._cadence = Cadence()
 
     @property
     def idle(self) -> bool:
         """Whether nobody waits and nothing is under way."""
-        return not self._waiting and self._running is None and not self._committing
+        return not self._waiting and not self._runners
 
     def open(self, what: str) -> "_Opened":
         """See ``Commits``."""
@@ -54,24 +56,36 @@ class GroupCommit:
     async def join(self, body: Body) -> Any:
         """See ``Entrance``."""
         self._waiting.append(body)
-        if self._running is None:
-            self._running = asyncio.create_task(self._run(), name="group-commit")
+        self._send_runner()
         return await body.entry
 
-    async def _run(self) -> None:
-        while self._waiting:
-            try:
-                await self._one_group()
-            except Exception:  # nothing above should raise; whoever waits must not wait for ever
-                log.exception("group_commit.failed")
-        self._running = None
+    def _send_runner(self) -> None:
+        if not self._gathering:
+            self._gathering = True
+            runner = asyncio.create_task(self._run(), name="group-commit")
+            self._runners.add(runner)
+            runner.add_done_callback(self._runners.discard)
 
-    async def _one_group(self) -> None:
+    async def _run(self) -> None:
+        """See one group through, and let the next one begin as soon as this one takes nobody in any more."""
+        group = None
+        try:
+            group = await self._gather()
+        except Exception:  # nothing above should raise; whoever waits must not wait for ever
+            log.exception("group_commit.failed")
+        self._gathering = False
+        if self._waiting:
+            self._send_runner()
+        if group is not None:
+            await self._commit(group)
+
+    async def _gather(self) -> Group | None:
+        """Return a group that has something to commit, when whoever waited has written there."""
         try:
             group = await Group.begin(self._database)
         except Exception as exc:
             self._turn_away(exc)
-            return
+            return None
         try:
             await self._cadence.turn()  # with the transaction begun: nobody then waits for that
             await self._fill(group)
@@ -81,14 +95,20 @@ class GroupCommit:
             raise
         if group.broken is not None or not group.size:
             await group.roll_back()
-        else:
-            task = asyncio.create_task(group.commit(), name="group-commit-end")
-            self._committing.add(task)
-            task.add_done_callback(self._committed)
+            return None
+        return group
+
+    async def _commit(self, group: Group) -> None:
+        self._committing += 1
+        try:
+            await group.commit()
+        finally:
+            self._committing -= 1
+            self._one_less.set()
 
     async def _fill(self, group: Group) -> None:
         """Let in who waits, when there is room for another commit."""
-        while len(self._committing) >= AT_ONCE:
+        while self._committing >= AT_ONCE:
             self._one_less.clear()
             await self._one_less.wait()
         bodies = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_PARTS))]
@@ -99,10 +119,6 @@ class GroupCommit:
             turn_away(bodies, group.spoiled())
             raise
         self._waiting.extendleft(reversed(left_out))
-
-    def _committed(self, task: "asyncio.Task[None]") -> None:
-        self._committing.discard(task)
-        self._one_less.set()
 
     def _turn_away(self, error: Exception) -> None:
         """Tell those who wait that there is no transaction to be had."""

@@ -3,8 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
+from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,11 @@ log = structlog.get_logger()
 
 Connection = Any
 """An asyncpg connection inside a transaction, or acquired for one statement (asyncpg ships no types for the proxy)."""
+
+AT_HAND = 4
+"""Connections that are kept out of the pool between two uses at most."""
+AT_HAND_S = 0.2
+"""How long they are: under load the next use is milliseconds away."""
 
 _UNAVAILABLE = (
     OSError,
@@ -55,6 +61,13 @@ def _load_json(text: str) -> Any:
 
 async def _init(connection: Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=_dump_json, decoder=_load_json, schema="pg_catalog")
+
+
+def _lives(connection: Connection) -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # the pool has taken it away already
+        return False
 
 
 def where(dsn: str) -> str:
@@ -101,6 +114,11 @@ class Database:
         self._changed = set[int]()
         """Server processes whose sessions were borrowed to be changed."""
         self._returning = set[asyncio.Task[None]]()
+        self._at_hand: list[Connection] = []
+        self._tidying: asyncio.TimerHandle | None = None
+        self._queueing = 0
+        """How many wait for the pool because every connection is in use."""
+        self._closing = False
 
     async def connect(self) -> None:
         """Open the pool. Raises ``StoreUnavailable`` with the address (no password) and the reason."""
@@ -127,28 +145,36 @@ class Database:
         """Close the pool; connections still in use are given a few seconds, then dropped."""
         if self._pool is None:
             return
+        self._closing = True
+        self._tidy()
         try:
             await self._pool.close()
         except _UNAVAILABLE:
             self._pool.terminate()
 
-    @asynccontextmanager
-    async def connection(self, what: str) -> AsyncIterator[Connection]:
+    @property
+    def at_hand(self) -> int:
+        """How many connections are ready for the next use without the pool."""
+        return len(self._at_hand)
+
+    def connection(self, what: str) -> AbstractAsyncContextManager[Connection]:
         """Borrow a connection for single statements, each its own transaction."""
-        with translated(what):
-            connection = await self._pool.acquire()
-            try:
-                yield connection
-            finally:
-                self._give_back(connection)
+        return _Borrowed(self, what)
+
+    def transaction(self, what: str) -> AbstractAsyncContextManager[Connection]:
+        """Run one transaction: commit on leaving, roll back on any exception."""
+        return _InTransaction(self, what)
 
     @asynccontextmanager
     async def session(self, what: str) -> AsyncIterator[Connection]:
         """Borrow a connection for what outlives a transaction: ``SET``, a session's lock. It ends with the borrowing."""
         with translated(what):
-            async with self._pool.acquire() as connection:
+            connection = await self.take()
+            try:
                 self._changed.add(connection.get_server_pid())
                 yield connection
+            finally:
+                await self._pool.release(connection)
 
     async def _put_in_order(self, connection: Connection) -> None:
         """Reset a session that was changed. For the others asyncpg's usual ``RESET ALL`` would be a round trip and a
@@ -159,16 +185,42 @@ class Database:
             self._changed.discard(pid)
             await connection.execute(connection.get_reset_query())
 
-    @asynccontextmanager
-    async def transaction(self, what: str) -> AsyncIterator[Connection]:
-        """Run one transaction: commit on leaving, roll back on any exception."""
-        with translated(what):
-            connection = await self._pool.acquire()
-            try:
-                async with connection.transaction():
-                    yield connection
-            finally:
-                self._give_back(connection)
+    async def take(self) -> Connection:
+        """Return a connection that nobody uses. For this module's own; others borrow."""
+        while self._at_hand:
+            connection = self._at_hand.pop()
+            if _lives(connection):
+                return connection
+            self._give_back(connection)
+        self._queueing += 1
+        try:
+            return await self._pool.acquire()
+        finally:
+            self._queueing -= 1
+
+    def put_back(self, connection: Connection, *, intact: bool) -> None:
+        """Take a connection back, as ``take`` returned it.
+
+        The pool's way in and out is several rounds of the event loop, so that an ``intact`` one stays at hand for the
+        next use. It goes to the pool when somebody waits there, when nobody wanted it for a while, and after anything
+        that went wrong: the pool then finishes a statement that was broken off.
+        """
+        wanted = self._queueing or self._closing
+        if not intact or wanted or len(self._at_hand) >= AT_HAND or not _lives(connection):
+            self._give_back(connection)
+            return
+        self._at_hand.append(connection)
+        if self._tidying is None:
+            self._tidying = asyncio.get_running_loop().call_later(AT_HAND_S, self._tidy)
+
+    def _tidy(self) -> None:
+        """Let the pool have what is at hand: nothing is kept for long, so that the pool's own limits of age hold."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            self._tidying = None
+        at_hand, self._at_hand = self._at_hand, []
+        for connection in at_hand:
+            self._give_back(connection)
 
     def _give_back(self, connection: Connection) -> None:
         """Let the pool have a connection back. Nobody waits for its housekeeping, three rounds of the event loop."""
@@ -185,3 +237,61 @@ class Database:
             log.debug("pool.connection_lost", error=repr(error))
         else:
             log.error("pool.release_failed", exc_info=error)
+
+
+class _Borrowed(AbstractAsyncContextManager[Connection]):
+    """A connection for single statements; every event borrows some, so that it is a class and no generator."""
+
+    __slots__ = ("_connection", "_database", "_what")
+
+    def __init__(self, database: Database, what: str) -> None:
+        self._database = database
+        self._what = what
+
+    async def __aenter__(self) -> Connection:
+        with translated(self._what):
+            self._connection = await self._database.take()
+        return self._connection
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, exc: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._database.put_back(self._connection, intact=exc is None)
+        away = unavailable(self._what, exc)
+        if away is not None:
+            raise away from exc
+
+
+class _InTransaction(AbstractAsyncContextManager[Connection]):
+    """A connection in one transaction."""
+
+    __slots__ = ("_connection", "_database", "_transaction", "_what")
+
+    def __init__(self, database: Database, what: str) -> None:
+        self._database = database
+        self._what = what
+
+    async def __aenter__(self) -> Connection:
+        with translated(self._what):
+            self._connection = await self._database.take()
+            self._transaction = self._connection.transaction()
+            try:
+                await self._transaction.__aenter__()
+            except BaseException:
+                self._database.put_back(self._connection, intact=False)
+                raise
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        intact = False
+        try:
+            with translated(self._what):
+                await self._transaction.__aexit__(kind, exc, trace)
+            intact = exc is None
+        finally:
+            self._database.put_back(self._connection, intact=intact)
+        away = unavailable(self._what, exc)
+        if away is not None:
+            raise away from exc

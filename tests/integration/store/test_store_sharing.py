@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.store.test_store_commits import Told, answer, claims, states
 from tests.support import eventually
+from worker import cadence
 from worker.errors import StoreUnavailable
 from worker.store import sharing
 from worker.store.commits import Commits, Ending, OwnTransaction, Spoiled
@@ -223,6 +224,30 @@ async def test_sharing_keeps_to_the_limit_of_a_commit(database: Database, pike: 
     assert largest <= MAX_PARTS
     assert max(len(names) for names in writer.statements) <= MAX_PARTS
     assert len(told.rows) == 3 * MAX_PARTS
+
+
+async def test_two_commits_at_most_are_under_way_and_whoever_comes_meanwhile_shares_the_next(
+    database: Database, pike: Any, module_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cadence, "LEAST_S", 0.0)  # only rounds of the loop to wait for
+    held, told, writer = await claims(database, 5), Told(), Writer()
+    commits = GroupCommit(database)
+    watching = await asyncpg.connect(module_database_url)
+    finishing = []
+    async with pike.transaction():
+        await pike.execute("lock table economic.outbox in share mode")  # no end of a group can be written
+        for n, claim in enumerate(held):
+            finishing.append(asyncio.create_task(share(commits, claim, told, writer)))
+            if n < 2:
+                await eventually(lambda n=n: len(writer.statements) > n)
+        begun = "select count(*) from pg_stat_activity where datname = current_database() and query = 'BEGIN;'"
+        await eventually(lambda: watching.fetchval(begun))
+        for _ in range(2 * cadence.ROUNDS):
+            await asyncio.sleep(0)
+        assert writer.statements == [["e0"], ["e1"]]
+    await asyncio.gather(*finishing)
+    assert writer.statements == [["e0"], ["e1"], ["e2", "e3", "e4"]]
+    await watching.close()
 
 
 @pytest.mark.parametrize("seed", range(6))

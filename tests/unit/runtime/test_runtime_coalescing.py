@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from worker import cadence
 from worker.errors import StoreUnavailable
 from worker.runtime.coalescing import Coalescer
 
@@ -29,8 +30,8 @@ class Calls:
         return [item * 2 for item in items]
 
 
-def coalescer(calls: Calls, limit: int = 100) -> Coalescer[int, int]:
-    return Coalescer(calls, key=lambda item: item % 1000, limit=limit, shared=(StoreUnavailable,))
+def coalescer(calls: Calls, limit: int = 100, at_once: int = 1) -> Coalescer[int, int]:
+    return Coalescer(calls, key=lambda item: item % 1000, limit=limit, shared=(StoreUnavailable,), at_once=at_once)
 
 
 async def test_a_call_alone_goes_through_at_once() -> None:
@@ -50,6 +51,40 @@ async def test_calls_that_come_while_a_batch_is_at_work_are_the_next_batch() -> 
     calls.gate.set()
     assert await asyncio.gather(first, *rest) == [2, 4, 6, 8]
     assert calls.batches == [[1], [2, 3, 4]]
+
+
+async def test_where_two_batches_may_be_at_work_a_third_waits_for_one_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cadence, "LEAST_S", 0.0)  # only rounds of the loop to wait for
+    calls = Calls()
+    calls.gate.clear()
+    double = coalescer(calls, at_once=2)
+    asked = []
+    for n in (1, 2, 3, 4):
+        calls.entered.clear()
+        asked.append(asyncio.create_task(double(n)))
+        if n <= 2:
+            await asyncio.wait_for(calls.entered.wait(), 5)
+    for _ in range(2 * cadence.ROUNDS):
+        await asyncio.sleep(0)
+    assert calls.batches == [[1], [2]]
+    calls.gate.set()
+    assert await asyncio.gather(*asked) == [2, 4, 6, 8]
+    assert calls.batches == [[1], [2], [3, 4]]
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+async def test_a_batch_that_is_broken_off_leaves_nobody_behind(at_once: int) -> None:
+    calls = Calls()
+    calls.gate.clear()
+    double = coalescer(calls, at_once=at_once)
+    first = [asyncio.create_task(double(n)) for n in (1, 2)]
+    await calls.entered.wait()
+    next(task for task in asyncio.all_tasks() if task.get_name() == "coalescer").cancel()
+    told = await asyncio.gather(*first, return_exceptions=True)
+    assert [type(each) for each in told] == [asyncio.CancelledError] * 2
+    calls.gate.set()
+    assert await asyncio.gather(*(double(n) for n in (3, 4))) == [6, 8]
+    assert await asyncio.gather(*(double(n) for n in (5, 6))) == [10, 12]
 
 
 async def test_no_batch_is_larger_than_the_limit() -> None:
