@@ -30,6 +30,9 @@ from worker.store.crypto import Vault
 HERE = "tests.benchmarks.events"
 PREFETCH = 300
 """Deliveries in work at once, for every subject; the worker's own default."""
+SEGMENTS = 48
+"""How much write-ahead log is at hand, of 16 MB each: a section writes 500 MB at most."""
+_READY = "select count(*) from pg_ls_waldir() where name > pg_walfile_name(pg_current_wal_lsn())"
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,21 @@ def api(latency_ms: float) -> Iterator[str]:
         process.wait()
 
 
+async def grow_up(connection: asyncpg.Connection) -> None:
+    """Let the cluster be as it is after its first hours, for all subjects: segments of its write-ahead log are at hand.
+
+    A young one makes each when it is needed, in the middle of somebody's commit, which then takes 12 to 240 ms.
+    """
+    await connection.execute("alter system set min_wal_size = '768MB'")  # or they are thrown away
+    await connection.execute("select pg_reload_conf()")
+    for _ in range(SEGMENTS):
+        await connection.execute("select pg_logical_emit_message(false, 'bench', ''), pg_switch_wal()")
+    await connection.execute("checkpoint")  # what is over becomes what is to come
+    ready = await connection.fetchval(_READY)
+    if ready < SEGMENTS // 2:
+        raise RuntimeError(f"only {ready} of {SEGMENTS} segments of the write-ahead log are at hand")
+
+
 async def prepare(environment: dict[str, str], workspaces: int) -> None:
     """Migrate, connect the workspaces, declare the queues."""
     settings = load(environment)
@@ -124,6 +142,7 @@ async def prepare(environment: dict[str, str], workspaces: int) -> None:
             )  # fmt: skip
     plain = await asyncpg.connect(dsn)
     await plain.execute(peer_job.SCHEMA)
+    await grow_up(plain)
     await plain.close()
     broker = make_broker(settings, SystemClock())
     await broker.start()
