@@ -70,6 +70,10 @@ def _lives(connection: Connection) -> bool:
         return False
 
 
+def _is_free(connection: Connection) -> bool:
+    return _lives(connection) and not connection.is_in_transaction()
+
+
 def where(dsn: str) -> str:
     """Name a database address without its password, for messages."""
     parts = urlsplit(dsn)
@@ -117,7 +121,7 @@ class Database:
         self._at_hand: list[Connection] = []
         self._tidying: asyncio.TimerHandle | None = None
         self._queueing = 0
-        """How many wait for the pool because every connection is in use."""
+        """How many wait for the pool."""
         self._closing = False
 
     async def connect(self) -> None:
@@ -203,10 +207,10 @@ class Database:
 
         The pool's way in and out is several rounds of the event loop, so that an ``intact`` one stays at hand for the
         next use. It goes to the pool when somebody waits there, when nobody wanted it for a while, and after anything
-        that went wrong: the pool then finishes a statement that was broken off.
+        that went wrong: the pool then finishes a statement that was broken off, and ends a transaction that is open.
         """
         wanted = self._queueing or self._closing
-        if not intact or wanted or len(self._at_hand) >= AT_HAND or not _lives(connection):
+        if not intact or wanted or len(self._at_hand) >= AT_HAND or not _is_free(connection):
             self._give_back(connection)
             return
         self._at_hand.append(connection)
