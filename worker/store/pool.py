@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import Context
 from decimal import Decimal
 from types import TracebackType
 from typing import Any
@@ -215,7 +216,8 @@ class Database:
             return
         self._at_hand.append(connection)
         if self._tidying is None:
-            self._tidying = asyncio.get_running_loop().call_later(AT_HAND_S, self._tidy)
+            # in nobody's context: what the log says then is not about the event that happened to come first
+            self._tidying = asyncio.get_running_loop().call_later(AT_HAND_S, self._tidy, context=Context())
 
     def _tidy(self) -> None:
         """Let the pool have what is at hand: nothing is kept for long, so that the pool's own limits of age hold."""
@@ -278,8 +280,8 @@ class _InTransaction(AbstractAsyncContextManager[Connection]):
     async def __aenter__(self) -> Connection:
         with translated(self._what):
             self._connection = await self._database.take()
-            self._transaction = self._connection.transaction()
             try:
+                self._transaction = self._connection.transaction()
                 await self._transaction.__aenter__()
             except BaseException:
                 self._database.put_back(self._connection, intact=False)

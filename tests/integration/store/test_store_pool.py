@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+import structlog
 from support import eventually
 
 from worker.errors import StoreUnavailable
@@ -159,6 +160,21 @@ async def test_what_nobody_wants_goes_back_to_the_pool(single: Database, monkeyp
     assert single.at_hand == 1
     await eventually(lambda: single.at_hand == 0)
     assert await marks(single) == 0
+
+
+async def test_putting_away_what_is_at_hand_is_logged_about_no_event(
+    single: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "AT_HAND_S", 0.01)
+    told: list[object] = []
+    monkeypatch.setattr(single, "_give_back", lambda _: told.append(structlog.contextvars.get_contextvars()))
+    with structlog.contextvars.bound_contextvars(event_id="e1"):
+        async with single.connection("a test") as connection:
+            pass
+        await eventually(lambda: told)
+    assert told == [{}]
+    monkeypatch.undo()
+    single.put_back(connection, intact=False)
 
 
 async def test_closing_does_not_wait_for_what_is_at_hand(module_database_url: str) -> None:
