@@ -268,36 +268,27 @@ class _Borrowed(AbstractAsyncContextManager[Connection]):
             raise away from exc
 
 
-class _InTransaction(AbstractAsyncContextManager[Connection]):
+class _InTransaction(_Borrowed):
     """A connection in one transaction."""
 
-    __slots__ = ("_connection", "_database", "_transaction", "_what")
-
-    def __init__(self, database: Database, what: str) -> None:
-        self._database = database
-        self._what = what
+    __slots__ = ("_transaction",)
 
     async def __aenter__(self) -> Connection:
-        with translated(self._what):
-            self._connection = await self._database.take()
-            try:
-                self._transaction = self._connection.transaction()
-                await self._transaction.__aenter__()
-            except BaseException:
-                self._database.put_back(self._connection, intact=False)
-                raise
-        return self._connection
+        connection = await super().__aenter__()
+        try:
+            self._transaction = connection.transaction()
+            await self._transaction.__aenter__()
+        except BaseException as error:
+            await super().__aexit__(type(error), error, error.__traceback__)
+            raise
+        return connection
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        intact = False
         try:
-            with translated(self._what):
-                await self._transaction.__aexit__(kind, exc, trace)
-            intact = exc is None
-        finally:
-            self._database.put_back(self._connection, intact=intact)
-        away = unavailable(self._what, exc)
-        if away is not None:
-            raise away from exc
+            await self._transaction.__aexit__(kind, exc, trace)
+        except BaseException as error:
+            await super().__aexit__(type(error), error, error.__traceback__)
+            raise
+        await super().__aexit__(kind, exc, trace)

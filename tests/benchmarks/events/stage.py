@@ -31,7 +31,7 @@ HERE = "tests.benchmarks.events"
 PREFETCH = 300
 """Deliveries in work at once, for every subject; the worker's own default."""
 SEGMENTS = 48
-"""How much write-ahead log is at hand, of 16 MB each: a section writes 500 MB at most."""
+"""Of 16 MB each: more write-ahead log than five rounds of ``events`` or ``scale`` write (2.5 kB an event, 300 MB)."""
 _READY = "select count(*) from pg_ls_waldir() where name > pg_walfile_name(pg_current_wal_lsn())"
 
 
@@ -118,7 +118,7 @@ async def grow_up(connection: asyncpg.Connection) -> None:
 
     A young one makes each when it is needed, in the middle of somebody's commit, which then takes 12 to 240 ms.
     """
-    await connection.execute("alter system set min_wal_size = '768MB'")  # or they are thrown away
+    await connection.execute(f"alter system set min_wal_size = '{16 * SEGMENTS}MB'")  # or they are thrown away
     await connection.execute("select pg_reload_conf()")
     for _ in range(SEGMENTS):
         await connection.execute("select pg_logical_emit_message(false, 'bench', ''), pg_switch_wal()")
