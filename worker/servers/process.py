@@ -24,17 +24,24 @@ class ServersUnavailable(Exception):
     """No server could be provided. The text is one sentence that says what to do."""
 
 
+_given: set[int] = set()
+"""A server may be started long after it was given its port, and needs several: no port is given out twice."""
+
+
 def free_port() -> int:
-    """Return a TCP port on loopback that was free a moment ago.
+    """Return a TCP port on loopback that was free a moment ago, and is given to nobody else in this process.
 
     Below the ephemeral range: there an outgoing connection could take it before, or while, a server restarts.
     """
     for _ in range(200):
         port = 20_000 + secrets.randbelow(12_000)  # not `random`: whoever seeds that would get the same ports twice
+        if port in _given:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))
+                _given.add(port)
                 return port
     raise ServersUnavailable("no free port between 20000 and 31999 on 127.0.0.1")
 

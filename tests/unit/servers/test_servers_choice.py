@@ -117,6 +117,13 @@ def test_a_free_port_can_be_bound_and_lies_below_the_ephemeral_range() -> None:
         pass
 
 
+def test_no_port_is_given_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = free_port() - 20_000
+    numbers = iter([first, first, (first + 1) % 12_000, *range(12_000)])
+    monkeypatch.setattr("secrets.randbelow", lambda _below: next(numbers))
+    assert free_port() != first + 20_000
+
+
 def test_no_free_port_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setattr("secrets.randbelow", lambda _below: taken.getsockname()[1] - 20_000)
