@@ -11,13 +11,19 @@ from typing import Any, cast
 
 import aio_pika
 from aiormq import AMQPConnectionError, TransportFactory
+from pamqp.heartbeat import Heartbeat
 from yarl import URL
 
-BUNCH_S = 0.008
+from worker.broker.deliveries import Consumers, Demultiplexer
+
+BUNCH_S = 0.009
 """How long nothing is read after something was."""
 LIMIT = 2**16
 """Bytes that a stream holds before it stops reading by itself (asyncio's own figure). After a read of so many there may
 be more, and it goes on at once."""
+ALIVE_S = 1.0
+"""How often aiormq is told that deliveries come; it hangs up when it has seen nothing for three heartbeats."""
+_HEARTBEAT = Heartbeat().marshal()
 
 
 class BunchedConnection(aio_pika.Connection):
@@ -35,6 +41,8 @@ class BunchedTransport(TransportFactory):
     def __init__(self) -> None:
         self.gathering = False
         """Whether reading pauses: only while messages are expected. Before, each answer to a declaration would wait."""
+        self.consumers = Consumers()
+        """Whose deliveries do not go through aiormq."""
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """See ``TransportFactory``. Raises ``AMQPConnectionError``."""
@@ -61,6 +69,8 @@ class _Protocol(asyncio.StreamReaderProtocol):
         self._loop_of = loop
         self._opened_by = transport
         self._valve: _Valve | None = None
+        self._demultiplexer = Demultiplexer(transport.consumers, super().data_received)
+        self._alive_s = float("-inf")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # not with TLS: uvloop's forgets what it has not handed on when the other side ends (sslproto, eof_received)
@@ -69,11 +79,24 @@ class _Protocol(asyncio.StreamReaderProtocol):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        if self._demultiplexer.feed(data):
+            self._show_life()
         if self._valve is not None and self._opened_by.gathering and len(data) < LIMIT:
             self._valve.hold(BUNCH_S)
 
+    def _show_life(self) -> None:
+        """Let aiormq, which sees no deliveries, know that the broker is there: it sends no heartbeats meanwhile."""
+        now_s = self._loop_of.time()
+        if now_s - self._alive_s >= ALIVE_S:
+            self._alive_s = now_s
+            super().data_received(_HEARTBEAT)
+
+    def eof_received(self) -> bool | None:
+        self._demultiplexer.finish()
+        return super().eof_received()
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._demultiplexer.finish()
         if self._valve is not None:
             self._valve.forget()
         super().connection_lost(exc)

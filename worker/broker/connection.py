@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import aio_pika
@@ -21,6 +22,8 @@ from worker.broker.bunching import BunchedConnection
 from worker.broker.lenient import tolerate_foreign_properties
 from worker.errors import BrokerUnavailable, WorkerError
 from worker.urls import split_urls
+
+C = TypeVar("C", bound=aio_pika.Connection)
 
 HEARTBEAT_S = 10
 """aiormq gives a silent peer three of these before it hangs up; the broker gives us two."""
@@ -120,31 +123,38 @@ def reason_of(exc: BaseException | None) -> str:
     return str(exc) or type(exc).__name__ if exc is not None else "closed"
 
 
-async def open_connection(address: Address, name: str, *, bunched: bool = False) -> AbstractConnection:
+async def open_connection(address: Address, name: str) -> aio_pika.Connection:
     """Connect to one of the nodes, log in and open the virtual host; ``name`` is what the broker's own tools show.
-
-    ``bunched``: see ``bunching``; for connections that receive many small messages.
 
     Raises ``BrokerUnavailable`` with a sentence for each node that names ``host:port`` and what to look at.
     """
+    return await _open(address, name, aio_pika.Connection)
+
+
+async def open_consuming_connection(address: Address, name: str) -> BunchedConnection:
+    """Connect as ``open_connection`` does, for many small messages: see ``bunching`` and ``deliveries``."""
+    return await _open(address, name, BunchedConnection)
+
+
+async def _open(address: Address, name: str, kind: type[C]) -> C:
     tolerate_foreign_properties()
     reasons = []
     for node in address.in_turn():
         try:
-            return await _open_at(node, name, address.heartbeat_s, bunched=bunched)
+            return await _open_at(node, name, address.heartbeat_s, kind)
         except BrokerUnavailable as exc:
             reasons.append(exc)
     raise BrokerUnavailable(" ".join(map(str, reasons))) from reasons[-1]
 
 
-async def _open_at(node: Node, name: str, heartbeat_s: int, *, bunched: bool) -> AbstractConnection:
+async def _open_at(node: Node, name: str, heartbeat_s: int, kind: type[C]) -> C:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             return await aio_pika.connect(
                 node.url.get_secret_value(),
                 heartbeat=heartbeat_s,
                 client_properties={"connection_name": name},
-                connection_class=BunchedConnection if bunched else aio_pika.Connection,
+                connection_class=kind,
             )
     except (ProbableAuthenticationError, AuthenticationError) as exc:
         raise BrokerUnavailable(

@@ -7,14 +7,13 @@ be settled.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
 import structlog
-from aio_pika.abc import AbstractConnection
-from aiormq.abc import DeliveredMessage
+from aiormq.abc import ConsumerCallback, DeliveredMessage
 from aiormq.channel import Channel
 
-from worker.broker import at_once
 from worker.broker.bunching import BunchedConnection
 from worker.broker.connection import (
     CLOSE_TIMEOUT_S,
@@ -22,7 +21,7 @@ from worker.broker.connection import (
     Address,
     broker_errors,
     close_quietly,
-    open_connection,
+    open_consuming_connection,
     open_wide_channel,
     reason_of,
 )
@@ -50,7 +49,7 @@ class ConsumingSession:
     """Made by ``ConsumingSession.open``; used until ``ended`` is done; then closed."""
 
     def __init__(
-        self, connection: AbstractConnection, address: Address, prefetch: Mapping[Lane, int], on_message: OnMessage
+        self, connection: BunchedConnection, address: Address, prefetch: Mapping[Lane, int], on_message: OnMessage
     ) -> None:
         self._connection = connection
         self._address = address
@@ -74,7 +73,7 @@ class ConsumingSession:
 
         Raises ``BrokerUnavailable`` or ``SchemaMismatch``; nothing stays open then.
         """
-        connection = await open_connection(address, name, bunched=True)
+        connection = await open_consuming_connection(address, name)
         session = cls(connection, address, prefetch, on_message)
         try:
             await declare_on(connection, topology, address)
@@ -121,30 +120,32 @@ class ConsumingSession:
             for entry in self._lanes:
                 if entry.consumer_tag is None and not self.ended.done():
                     entry.consumer_tag = await self._consume(entry)
-            self._gather(True)
-
-    def _gather(self, gathering: bool) -> None:
-        if isinstance(self._connection, BunchedConnection):
-            self._connection.reading.gathering = gathering
+            self._connection.reading.gathering = True
 
     async def _consume(self, entry: _LaneChannel) -> str:
         def hand_over(message: DeliveredMessage) -> None:
-            # Runs in the channel's reader: what takes longer than this would hold up those behind it.
+            # Runs while the connection is read: what takes longer than this would hold up those behind it.
             self._on_message(entry.lane, message, entry.settler)
 
-        with broker_errors(f"consuming {LANE_QUEUES[entry.lane]}", self._address):
-            return await at_once.consume(entry.channel, LANE_QUEUES[entry.lane], hand_over, timeout=RPC_TIMEOUT_S)
+        queue, tag = LANE_QUEUES[entry.lane], str(uuid4())
+        self._connection.reading.consumers.add(entry.channel, tag, hand_over)
+        with broker_errors(f"consuming {queue}", self._address):
+            # aiormq wants a callback as well, and would call this one for what passed us by
+            callback = cast("ConsumerCallback", hand_over)
+            await entry.channel.basic_consume(queue, callback, consumer_tag=tag, timeout=RPC_TIMEOUT_S)
+        return tag
 
     async def detach(self) -> None:
         """Take no new deliveries; those handed over can still be settled. Raises ``BrokerUnavailable``."""
         async with self._changing:
-            self._gather(False)
+            self._connection.reading.gathering = False
             for entry in self._lanes:
                 tag, entry.consumer_tag = entry.consumer_tag, None
                 if tag is not None and not self.ended.done():
                     with broker_errors("cancelling a consumer", self._address):
                         # Never nowait: aiormq would drop what is still on its way, unsettled.
                         await entry.channel.basic_cancel(tag, timeout=RPC_TIMEOUT_S)
+                    self._connection.reading.consumers.remove(entry.channel, tag)
 
     async def look(self, lane: Lane) -> QueueState:
         """Ask the broker about the lane's queue. Raises ``BrokerUnavailable``."""

@@ -19,8 +19,9 @@ from aiormq.connection import TCPTransportFactory
 from pamqp.commands import Basic
 from yarl import URL
 
+from tests.benchmarks.events import at_once
 from tests.benchmarks.events.counting import ANSWERS
-from worker.broker import at_once, batch
+from worker.broker import batch
 
 _CORRELATION = re.compile(rb'"correlationid":"([^"]+)"')
 _CORRELATION_BYTES = 128

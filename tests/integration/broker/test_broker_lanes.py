@@ -6,11 +6,12 @@ from typing import Any
 
 import aio_pika
 import pytest
-from aiormq.abc import DeliveredMessage
+import structlog.testing
+from aiormq.channel import Channel
+from aiormq.connection import Connection
 from broker_kit import CountReady, Recorder, Workbench, outgoing, until
 
-from worker.broker import at_once, bunching
-from worker.broker.connection import Address, open_connection, open_wide_channel
+from worker.broker import bunching
 from worker.broker.delivery import Ack, DeathInfo, Delivery, Lane, PutAway, Reject, Verdict
 from worker.broker.topology import (
     DEAD_QUEUE,
@@ -297,25 +298,43 @@ async def test_a_process_that_returns_no_verdict_does_not_hold_its_delivery_for_
             await asyncio.sleep(0.02)
 
 
-async def test_deliveries_are_handed_over_by_the_channels_reader_also_after_consuming_anew(bench: Workbench) -> None:
-    """A task of aiormq's for each would cost more than the handing over."""
-    broker = await bench.started()
-    address, by = Address.parse(bench.url), dict[bytes, asyncio.Task[Any] | None]()
-    connection = await open_connection(address, "test")
-    channel = await open_wide_channel(connection, address)
+async def test_deliveries_do_not_pass_through_aiormq_also_after_a_pause(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs: list[object] = []
 
-    def hand_over(message: DeliveredMessage) -> None:
-        by[message.body] = asyncio.current_task()
+    async def note(_channel: Channel, frame: object) -> None:
+        theirs.append(frame)
 
-    async def arrives(body: bytes) -> asyncio.Task[Any] | None:
-        await broker.publisher.publish(outgoing(body, message_id=body.decode()))
-        await until(lambda: body in by, f"message {body!r}")
-        return by[body]
+    monkeypatch.setattr(Channel, "_on_deliver_frame", note)
+    recorder = Recorder()
+    broker = await bench.consuming(recorder)
+    await broker.publisher.publish(outgoing(b"first"))
+    await until(lambda: len(recorder.seen) == 1, "the first message")
+    await broker.pause()
+    await broker.publisher.publish(outgoing(b"second"))
+    await broker.resume()
+    await until(lambda: len(recorder.seen) == 2, "the second message")
+    await broker.publisher.publish(outgoing(b"large" * 100_000))  # several frames
+    await until(lambda: len(recorder.seen) == 3, "the large message")
+    assert recorder.bodies == [b"first", b"second", b"large" * 100_000]
+    assert not theirs
 
-    tag = await at_once.consume(channel, LANE_QUEUES[Lane.WORK], hand_over, no_ack=True)
-    reader = await arrives(b"first")
-    assert await arrives(b"second") is reader
-    await channel.basic_cancel(tag)
-    await at_once.consume(channel, LANE_QUEUES[Lane.WORK], hand_over, no_ack=True)
-    assert await arrives(b"third") is reader
-    await connection.close()
+
+async def test_a_connection_on_which_nothing_but_deliveries_come_is_not_taken_for_dead(
+    bench: Workbench, ready_in: CountReady, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it delivers, RabbitMQ sends no heartbeats; aiormq waits for three of them, and here for one."""
+    monkeypatch.setattr(Connection, "HEARTBEAT_GRACE_MULTIPLIER", 1)  # times heartbeat + 1 s
+    recorder = Recorder()
+    with structlog.testing.capture_logs() as logged:
+        broker = await bench.consuming(recorder, heartbeat_s=1)
+        bodies = [b"%d" % number for number in range(50)]
+        for body in bodies:
+            await broker.publisher.publish(outgoing(body))
+            await asyncio.sleep(0.1)  # five seconds together, more than twice as long
+        await until(lambda: len(recorder.seen) >= len(bodies), "all messages")
+    assert not [entry for entry in logged if entry["event"] == "broker.session_lost"]
+    assert recorder.bodies == bodies
+    await broker.stop(drain_s=1)
+    assert await ready_in(LANE_QUEUES[Lane.WORK]) == 0

@@ -211,6 +211,14 @@ async def test_the_first_piece_is_read_at_once_and_the_next_one_not(monkeypatch:
         writer.close()
 
 
+async def test_aiormq_gets_what_came_of_a_frame_before_the_end() -> None:
+    async def part(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\x01\x00\x00\x00\x00\x00\x09of nine")
+
+    async with server(part) as port:
+        assert await read_all(URL(f"amqp://127.0.0.1:{port}")) == b"\x01\x00\x00\x00\x00\x00\x09of nine"
+
+
 async def test_nobody_there_is_what_aiormq_calls_it() -> None:
     async with server(pour) as port:
         pass

@@ -2,7 +2,8 @@
 
 aiormq makes a coroutine of every consumer's callback, and a task of that for each message, about which it keeps books
 (``Channel._on_deliver_frame``, aiormq 7.2). Ours only hands the message over, which costs less than the task would.
-Whether a newer aiormq still bears that, ``tests/integration/broker/test_broker_lanes.py`` tells.
+A newer aiormq that does not bear that shows no answers, and every section fails. The worker itself has
+``broker/deliveries.py`` instead.
 """
 
 from collections.abc import Callable
