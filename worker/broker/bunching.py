@@ -96,10 +96,12 @@ class _Protocol(asyncio.StreamReaderProtocol):
         return super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._demultiplexer.finish()
         if self._valve is not None:
             self._valve.forget()
-        super().connection_lost(exc)
+        try:
+            self._demultiplexer.finish()
+        finally:
+            super().connection_lost(exc)
 
 
 class _Valve(asyncio.Transport):

@@ -82,7 +82,10 @@ class Demultiplexer:
         self._readable = True
 
     def feed(self, data: bytes) -> bool:
-        """Take what was read; return whether a frame of it was ours. Raises ``ValueError`` for a broken delivery."""
+        """Take what was read; return whether a frame of it was ours.
+
+        Raises ``ValueError`` for a delivery that is broken: then the connection has to be given up.
+        """
         if not self._readable:
             self._pass_on(data)
             return False
@@ -98,13 +101,15 @@ class Demultiplexer:
         while at < len(data):
             end = _end_of_frame(data, at)
             if end == _NO_FRAME:
+                if self._begun:
+                    raise ValueError("something that is no frame in the middle of a delivery")
                 self._readable, at = False, len(data)
                 break
             if end > len(data):
                 self._held.append(data[at:])
                 self._missing = end - len(data)
                 break
-            if self._take(data, at, end):
+            if self._is_ours(data, at, end):
                 ours = True
                 if others < at:
                     self._pass_on(data[others:at])
@@ -112,7 +117,7 @@ class Demultiplexer:
             at = end
         if others < at:
             self._pass_on(data[others:at])
-        return ours
+        return ours and self._readable
 
     def finish(self) -> None:
         """Hear that nothing more comes, and pass on what is left over."""
@@ -121,8 +126,14 @@ class Demultiplexer:
         if held:
             self._pass_on(held)
 
-    def _take(self, data: bytes, at: int, end: int) -> bool:
+    def _is_ours(self, data: bytes, at: int, end: int) -> bool:
         """Take the frame if it is part of a delivery to a known consumer."""
+        try:
+            return self._take(data, at, end)
+        except (struct.error, IndexError) as exc:
+            raise ValueError(f"a delivery that cannot be read: {exc}") from exc
+
+    def _take(self, data: bytes, at: int, end: int) -> bool:
         kind, channel, _ = _FRAME.unpack_from(data, at)
         content = at + _FRAME.size
         begun = self._begun.get(channel)
@@ -145,13 +156,11 @@ class Demultiplexer:
         delivery_tag, bits = _NUMBERS.unpack_from(arguments, at)
         exchange, at = _short_string(arguments, at + _NUMBERS.size)
         routing_key, _ = _short_string(arguments, at)
-        delivery = Basic.Deliver(
-            tag.decode(),
-            delivery_tag,
-            bool(bits & 1),
-            exchange.decode(errors="replace"),
-            routing_key.decode(errors="replace"),
-        )
+        delivery = Basic.Deliver()  # its arguments would be checked: RabbitMQ allows more names than pamqp does
+        delivery.consumer_tag = tag.decode()
+        delivery.delivery_tag, delivery.redelivered = delivery_tag, bool(bits & 1)
+        delivery.exchange = exchange.decode(errors="replace")
+        delivery.routing_key = routing_key.decode(errors="replace")
         return _Begun(consumer, delivery)
 
     def _go_on(self, channel: int, begun: _Begun, kind: int, content: bytes) -> None:

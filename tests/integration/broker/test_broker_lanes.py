@@ -10,6 +10,7 @@ import structlog.testing
 from aiormq.channel import Channel
 from aiormq.connection import Connection
 from broker_kit import CountReady, Recorder, Workbench, outgoing, until
+from pamqp.commands import Basic, Exchange, Queue
 
 from worker.broker import bunching
 from worker.broker.delivery import Ack, DeathInfo, Delivery, Lane, PutAway, Reject, Verdict
@@ -337,4 +338,53 @@ async def test_a_connection_on_which_nothing_but_deliveries_come_is_not_taken_fo
     assert not [entry for entry in logged if entry["event"] == "broker.session_lost"]
     assert recorder.bodies == bodies
     await broker.stop(drain_s=1)
+    assert await ready_in(LANE_QUEUES[Lane.WORK]) == 0
+
+
+@pytest.mark.parametrize("name", ["pike.überall", "a*b", "x" * 200])
+async def test_a_message_from_an_exchange_with_a_strange_name_is_one_like_any_other(
+    bench: Workbench, admin: aio_pika.abc.AbstractConnection, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """RabbitMQ allows names that pamqp refuses to write."""
+    for command in (Exchange.Declare, Queue.Bind, Basic.Publish, Exchange.Delete):
+        monkeypatch.setattr(command, "validate", lambda _: None)
+    recorder = Recorder()
+    broker = await bench.consuming(recorder)
+    async with admin.channel() as opened:
+        channel = await opened.get_underlay_channel()
+        await channel.exchange_declare(name, exchange_type="fanout")
+        try:
+            await channel.queue_bind(LANE_QUEUES[Lane.WORK], name, "")
+            await channel.basic_publish(b"strange", exchange=name, routing_key="ü")
+            await broker.publisher.publish(outgoing(b"after"))
+            await until(lambda: len(recorder.seen) == 2, "both messages")
+        finally:
+            await channel.exchange_delete(name)
+    assert sorted(recorder.bodies) == [b"after", b"strange"]
+    assert {delivery.routing_key for delivery in recorder.seen} == {"ü", "test.work"}
+
+
+async def test_nothing_is_lost_between_pausing_and_resuming_under_load(bench: Workbench, ready_in: CountReady) -> None:
+    """What is on its way when a consumer is cancelled still comes."""
+    recorder = Recorder()
+    broker = await bench.consuming(recorder, prefetch=50)
+
+    async def publish() -> None:
+        for first in range(0, 1_000, 50):
+            # a large one among them takes several reads
+            bodies = [
+                b"%d." % number + b"x" * (300_000 if number == first else 0) for number in range(first, first + 50)
+            ]
+            await broker.publisher.publish_many([outgoing(body, message_id=body[:9].decode()) for body in bodies])
+
+    publishing = asyncio.create_task(publish())
+    pauses = 0
+    while not publishing.done() or pauses < 10:
+        await broker.pause()
+        await broker.resume()
+        pauses += 1
+    await publishing
+    await until(lambda: len(recorder.seen) >= 1_000, "all messages", 30)
+    await broker.stop(drain_s=5)
+    assert sorted(int(body.split(b".")[0]) for body in recorder.bodies) == list(range(1_000))
     assert await ready_in(LANE_QUEUES[Lane.WORK]) == 0

@@ -1,19 +1,28 @@
 """Reading in bunches: who comes after a pause is read at once, what follows waits, and nothing is lost or reordered."""
 
 import asyncio
+import contextlib
 import datetime
 import itertools
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
+import pamqp.frame
 import pytest
 from aiormq import AMQPConnectionError
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from pamqp.body import ContentBody
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+from pamqp.heartbeat import Heartbeat
 from yarl import URL
 
 from worker.broker import bunching
@@ -263,3 +272,73 @@ async def test_tls_is_read_as_it_comes_and_only_from_who_can_prove_itself(
         assert await read_all(url, ssl.create_default_context(cafile=str(path))) == BODY
         with pytest.raises(AMQPConnectionError, match="certificate"):
             await read_all(url, ssl.create_default_context())
+
+
+HEARTBEAT = Heartbeat().marshal()
+OTHER = pamqp.frame.marshal(Basic.QosOk(), 1)
+
+
+def delivered(number: int, body: bytes) -> bytes:
+    """Return a delivery to the consumer ``ours`` on channel 1."""
+    frames = (Basic.Deliver("ours", number, False, "", "key"), ContentHeader(body_size=len(body)), ContentBody(body))
+    return b"".join(pamqp.frame.marshal(frame, 1) for frame in frames)
+
+
+async def taken(
+    port: int, context: ssl.SSLContext | None = None, scheme: str = "amqp"
+) -> tuple[list[DeliveredMessage], bytes]:
+    """Consume until the other side ends; return what was handed over, and what aiormq would have read."""
+    transport, messages = gathering(), list[DeliveredMessage]()
+    transport.consumers.add(cast("Channel", SimpleNamespace(number=1)), "ours", messages.append)
+    url = URL(f"{scheme}://localhost:{port}")
+    reader, writer = await transport.create(url, ssl_context_provider=Provider(context))
+    try:
+        return messages, await reader.read()
+    finally:
+        writer.close()
+        with contextlib.suppress(ValueError):  # what has ended the connection
+            await writer.wait_closed()
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_deliveries_are_handed_over_and_the_rest_read_while_aiormq_sees_life_once_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secure: bool
+) -> None:
+    monkeypatch.setattr(bunching, "BUNCH_S", 0.0005)
+    monkeypatch.setattr(bunching, "ALIVE_S", 3600.0)
+    bodies = [bytes([number]) * number * 97 for number in range(1, 100)]
+    stream = OTHER.join(delivered(number, body) for number, body in enumerate(bodies, 1))
+
+    async def pieces(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for at in range(0, len(stream), 1_009):
+            writer.write(stream[at : at + 1_009])
+            await writer.drain()
+
+    theirs = ours = None
+    if secure:
+        path = certificate(tmp_path)
+        theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        theirs.load_cert_chain(path)
+        ours = ssl.create_default_context(cafile=str(path))
+    async with server(pieces, theirs) as port:
+        messages, read = await taken(port, ours, "amqps" if secure else "amqp")
+    assert [message.body for message in messages] == bodies
+    assert read.count(HEARTBEAT) == 1
+    assert read.replace(HEARTBEAT, b"") == OTHER * (len(bodies) - 1)
+
+
+async def test_a_broken_delivery_ends_the_connection() -> None:
+    asked = asyncio.Event()
+
+    async def broken(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun = pamqp.frame.marshal(Basic.Deliver("ours", 2, False, "", "key"), 1)
+        writer.write(delivered(1, b"whole") + begun + OTHER)
+        await asked.wait()  # it does not hang up by itself
+
+    async with server(broken) as port:
+        try:
+            with pytest.raises(ValueError, match="in the middle of a delivery"):
+                async with asyncio.timeout(10):
+                    await taken(port)
+        finally:
+            asked.set()

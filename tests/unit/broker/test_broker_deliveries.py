@@ -1,6 +1,7 @@
 """Deliveries out of a stream of bytes: each to its consumer, all else to aiormq, however the stream was cut."""
 
 import itertools
+import struct
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -8,7 +9,7 @@ import pamqp.frame
 import pytest
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
@@ -42,14 +43,30 @@ class Side:
         return [self.demultiplexer.feed(piece) for piece in pieces]
 
 
+def short_string(text: str) -> bytes:
+    return bytes([len(text.encode())]) + text.encode()
+
+
+def method(channel: int, tag: str, number: int, exchange: str, key: str) -> bytes:
+    """Return a Basic.Deliver; every second one was delivered before. RabbitMQ allows more names than pamqp writes."""
+    numbers = struct.pack(">QB", number, number % 2 == 0)
+    arguments = short_string(tag) + numbers + short_string(exchange) + short_string(key)
+    return struct.pack(">BHIHH", 1, channel, 4 + len(arguments), 60, 60) + arguments + b"\xce"
+
+
 def delivery(
-    channel: int, tag: str, number: int, body: bytes = b"", piece: int = 100, **properties: Any
+    channel: int,
+    tag: str,
+    number: int,
+    body: bytes = b"",
+    piece: int = 100,
+    names: tuple[str, str] = ("pike.events", "key"),
+    **properties: Any,
 ) -> list[bytes]:
-    """Return a delivery's frames, as RabbitMQ would send them."""
-    method = Basic.Deliver(tag, number, number % 2 == 0, "pike.events", f"key.{number}")
+    """Return a delivery's frames, as RabbitMQ would send them. ``names``: of exchange and routing key."""
     header = ContentHeader(body_size=len(body), properties=Basic.Properties(**properties))
     bodies = [ContentBody(body[at : at + piece]) for at in range(0, len(body), piece)]
-    return [pamqp.frame.marshal(each, channel) for each in (method, header, *bodies)]
+    return [method(channel, tag, number, *names), *(pamqp.frame.marshal(each, channel) for each in (header, *bodies))]
 
 
 def others() -> list[bytes]:
@@ -90,22 +107,26 @@ def as_aiormq_reads(frames: list[bytes]) -> tuple[Any, ...]:
 
 
 OTHERS = others()
+NAMES = st.sampled_from(["", "pike.events", "pike.überall", "a*b", "x" * 255])
+WORDS = st.text("aZ-é✓", max_size=9)
 MESSAGES = st.tuples(
     st.sampled_from(OURS),
-    st.integers(1, 2**63),
+    st.integers(1, 2**63 - 1),
     st.binary(max_size=300),
     st.integers(1, 120),
+    st.tuples(NAMES, NAMES),
     st.fixed_dictionaries(
         {},
         optional={
-            "message_id": st.text(st.characters(codec="ascii", exclude_characters="\0"), min_size=1, max_size=20),
-            "headers": st.dictionaries(st.text(max_size=5), st.integers(-5, 5) | st.text(max_size=9), max_size=3),
+            "message_id": st.text("m-019", min_size=1, max_size=20),
+            "headers": st.dictionaries(WORDS, st.integers(-5, 5) | WORDS, max_size=3),
             "delivery_mode": st.just(2),
         },
     ),
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.sampled_from(OTHERS) | MESSAGES, max_size=12),
     st.lists(st.integers(0, 10_000), max_size=12),
@@ -121,8 +142,8 @@ def test_each_delivery_comes_out_once_and_in_order_and_all_else_unchanged_howeve
             frames.append(each)
             rest.append(each)
         else:
-            (channel, tag), number, body, piece, properties = each
-            message = delivery(channel, tag, number, body, piece, **properties)
+            (channel, tag), number, body, piece, names, properties = each
+            message = delivery(channel, tag, number, body, piece, names, **properties)
             frames += message
             expected.append(as_aiormq_reads(message))
     stream = b"".join(frames)
@@ -185,9 +206,18 @@ def test_a_consumer_that_was_removed_is_aiormqs_and_one_of_the_same_name_elsewhe
 def test_what_is_no_frame_goes_to_aiormq_with_all_that_follows(nonsense: bytes) -> None:
     side = Side()
     before, after = b"".join(delivery(1, "work", 1, b"before")), b"".join(delivery(1, "work", 2, b"after"))
-    side.feed(before + OTHERS[0] + nonsense, after[:10], after[10:])
+    assert not any(side.feed(before + OTHERS[0] + nonsense, after[:10], after[10:])), "nothing may come in between"
     assert [message.body for message in side.handed] == [b"before"]
     assert b"".join(side.passed) == OTHERS[0] + nonsense + after
+
+
+def test_names_that_are_no_utf_8_are_shown_as_such() -> None:
+    side = Side()
+    side.feed(
+        b"".join(delivery(1, "work", 1, names=("EXCHANGE", "KEY"))).replace(b"EX", b"\xff\xfe").replace(b"Y", b"\xff")
+    )
+    ((_, _, _, exchange, key), _) = shown(side.handed[0])
+    assert (exchange, key) == ("\N{REPLACEMENT CHARACTER}" * 2 + "CHANGE", "KE\N{REPLACEMENT CHARACTER}")
 
 
 def test_a_frame_that_ends_too_early_is_passed_on_when_nothing_more_comes() -> None:
@@ -206,11 +236,15 @@ def test_a_frame_that_ends_too_early_is_passed_on_when_nothing_more_comes() -> N
         [*delivery(1, "work", 1, b"body")[:2], OTHERS[1]],  # an answer instead of the body
         [*delivery(1, "work", 1, b"body")[:2], pamqp.frame.marshal(ContentBody(b"longer than announced"), 1)],
         [delivery(1, "work", 1, b"body")[0], delivery(1, "work", 1, b"body")[2]],  # no header
+        [delivery(1, "work", 1, b"body")[0], b"no frame at all"],
+        [b"\x01\x00\x01\x00\x00\x00\x0a\x00\x3c\x00\x3c\x04work\x00\xce"],  # the method ends too early
+        [b"\x01\x00\x01\x00\x00\x00\x04\x00\x3c\x00\x3c\xce"],
+        [delivery(1, "work", 1, b"body")[0], b"\x02\x00\x01\x00\x00\x00\x03\x00\x3c\x00\xce"],  # so does the header
     ],
 )
-def test_a_broken_delivery_ends_the_connection_and_is_never_handed_over(frames: list[bytes]) -> None:
+def test_a_broken_delivery_is_an_error_and_is_never_handed_over(frames: list[bytes]) -> None:
     side = Side()
-    with pytest.raises(ValueError, match="in the middle of a delivery on channel 1"):
+    with pytest.raises(ValueError, match=r"in the middle of a delivery|a delivery that cannot be read"):
         side.feed(b"".join(frames))
     assert not side.handed
 
