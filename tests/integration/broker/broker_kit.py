@@ -24,6 +24,17 @@ async def until(condition: Callable[[], bool], what: str, within_s: float = 15.0
         raise AssertionError(f"not within {within_s} s: {what}") from None
 
 
+async def until_ready(count: CountReady, queue: str, expected: int, within_s: float = 15.0) -> None:
+    """Poll until so many messages lie ready: the broker settles and takes back after it has said goodbye."""
+    seen = -1
+    try:
+        async with asyncio.timeout(within_s):
+            while (seen := await count(queue)) != expected:  # noqa: ASYNC110  # the broker tells nobody
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"not within {within_s} s: {expected} in {queue}, but {seen}") from None
+
+
 def outgoing(
     body: bytes = b"{}",
     *,

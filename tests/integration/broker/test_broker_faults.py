@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import aio_pika
 import pytest
-from broker_kit import CountReady, Recorder, Workbench, outgoing, until
+from broker_kit import CountReady, Recorder, Workbench, outgoing, until, until_ready
 from pamqp.commands import Basic
 from tcp_proxy import TcpProxy
 
@@ -57,7 +57,7 @@ async def test_a_delivery_in_work_when_the_connection_is_lost_comes_again(
     assert recorder.seen[1].delivery_count == 1
     await until(lambda: broker.in_work == 0, "done")
     await broker.stop(drain_s=1)
-    assert await ready_in(LANE_QUEUES[Lane.WORK]) == 0
+    await until_ready(ready_in, LANE_QUEUES[Lane.WORK], 0)
 
 
 async def test_deliveries_of_a_lost_session_count_against_the_lane_until_they_end(
@@ -80,7 +80,7 @@ async def test_deliveries_of_a_lost_session_count_against_the_lane_until_they_en
     release.set()
     await until(lambda: broker.in_work == 0 and len(recorder.seen) >= 6, "all done")
     await broker.stop(drain_s=2)
-    assert await ready_in(LANE_QUEUES[Lane.WORK]) == 0
+    await until_ready(ready_in, LANE_QUEUES[Lane.WORK], 0)
     assert recorder.most_at_once == 2
     assert len(recorder.seen) == 6  # the two that only ever waited on a lost session were not begun
 
@@ -249,13 +249,13 @@ async def test_while_paused_nothing_is_delivered_and_after_resuming_all_is(
     await broker.pause()
     await broker.pause()
     await broker.publisher.publish(outgoing(message_id="m-0"))
-    assert await ready_in(LANE_QUEUES[Lane.WORK]) == 1
+    await until_ready(ready_in, LANE_QUEUES[Lane.WORK], 1)
     proxy.cut()  # a pause outlives its connection
     await until(lambda: not broker.healthy(), "the loss noticed")
     await broker.publisher.publish(outgoing(message_id="m-1"), timeout_s=20)
     await until(broker.healthy, "back")
     await broker.publisher.publish(outgoing(message_id="m-2"))
-    assert await ready_in(LANE_QUEUES[Lane.WORK]) == 3
+    await until_ready(ready_in, LANE_QUEUES[Lane.WORK], 3)
     assert not any(broker.consumers_attached.values())
     await broker.resume()
     await until(lambda: len(recorder.seen) == 3, "all")
@@ -277,7 +277,7 @@ async def test_a_delivery_in_work_at_a_pause_is_still_acknowledged(bench: Workbe
     go.set()
     await until(lambda: broker.in_work == 0, "done")
     await broker.stop(drain_s=1)
-    assert await ready_in(LANE_QUEUES[Lane.WORK]) == 0
+    await until_ready(ready_in, LANE_QUEUES[Lane.WORK], 0)
 
 
 async def test_stopping_lets_work_finish_and_hands_the_rest_back(bench: Workbench, ready_in: CountReady) -> None:
@@ -295,7 +295,7 @@ async def test_stopping_lets_work_finish_and_hands_the_rest_back(bench: Workbenc
     assert asyncio.get_running_loop().time() - began < 5
     assert running.done()
     assert running.exception() is None
-    assert await ready_in(LANE_QUEUES[Lane.WORK]) == 2
+    await until_ready(ready_in, LANE_QUEUES[Lane.WORK], 2)
 
 
 async def test_a_consumer_that_the_broker_does_not_know_is_found_deaf(

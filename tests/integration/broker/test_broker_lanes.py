@@ -9,7 +9,7 @@ import pytest
 import structlog.testing
 from aiormq.channel import Channel
 from aiormq.connection import Connection
-from broker_kit import CountReady, Recorder, Workbench, outgoing, until
+from broker_kit import CountReady, Recorder, Workbench, outgoing, until, until_ready
 from pamqp.commands import Basic, Exchange, Queue
 
 from worker.broker import bunching
@@ -84,7 +84,7 @@ async def test_an_acknowledged_message_is_gone_and_others_are_not(bench: Workben
     await broker.publisher.publish(outgoing(b"held", message_id="m-2"))
     await until(lambda: broker.in_work == 1, "one left in work")
     await broker.stop(drain_s=0)
-    assert await ready_in(LANE_QUEUES[Lane.WORK]) == 1
+    await until_ready(ready_in, LANE_QUEUES[Lane.WORK], 1)
 
 
 async def test_what_is_put_away_comes_back_to_its_lane_unchanged_after_its_wait(bench: Workbench) -> None:
@@ -225,7 +225,7 @@ async def test_one_dead_message_that_cannot_be_handled_does_not_hold_up_the_othe
 
     await asyncio.wait_for(all_but_one(), 10)
     assert sorted(handled) == [b"1", b"2"]
-    assert await ready_in(DEAD_QUEUE) == 1
+    await until_ready(ready_in, DEAD_QUEUE, 1)
 
 
 async def test_five_hundred_messages_at_fifty_at_once_all_arrive_once(bench: Workbench, ready_in: CountReady) -> None:
@@ -247,7 +247,7 @@ async def test_five_hundred_messages_at_fifty_at_once_all_arrive_once(bench: Wor
     assert sorted(recorder.bodies) == sorted(bodies * 2)
     assert recorder.most_at_once == 50
     await broker.stop(drain_s=5)
-    assert await ready_in(LANE_QUEUES[Lane.WORK]) == 0
+    await until_ready(ready_in, LANE_QUEUES[Lane.WORK], 0)
 
 
 async def test_what_no_queue_takes_is_told_per_message_and_the_others_arrive(bench: Workbench) -> None:
@@ -338,7 +338,7 @@ async def test_a_connection_on_which_nothing_but_deliveries_come_is_not_taken_fo
     assert not [entry for entry in logged if entry["event"] == "broker.session_lost"]
     assert recorder.bodies == bodies
     await broker.stop(drain_s=1)
-    assert await ready_in(LANE_QUEUES[Lane.WORK]) == 0
+    await until_ready(ready_in, LANE_QUEUES[Lane.WORK], 0)
 
 
 @pytest.mark.parametrize("name", ["pike.überall", "a*b", "x" * 200])
@@ -387,4 +387,4 @@ async def test_nothing_is_lost_between_pausing_and_resuming_under_load(bench: Wo
     await until(lambda: len(recorder.seen) >= 1_000, "all messages", 30)
     await broker.stop(drain_s=5)
     assert sorted(int(body.split(b".")[0]) for body in recorder.bodies) == list(range(1_000))
-    assert await ready_in(LANE_QUEUES[Lane.WORK]) == 0
+    await until_ready(ready_in, LANE_QUEUES[Lane.WORK], 0)
