@@ -36,6 +36,7 @@ from worker.settings import Settings
 from worker.store import migrate
 from worker.store.crypto import Vault
 from worker.store.pool import Database
+from worker.store.warming import warm_up
 from worker.telemetry import tracing
 from worker.web.front import Front
 from worker.web.operators import Operators
@@ -44,6 +45,8 @@ MIN_API_CONNECTIONS = 64
 """Connections to e-conomic: one per delivery in work, and not fewer than an import's pages may want."""
 FOR_EVENTS = 16
 """Database connections for events: claims and commits are shared, reads are short, and none is held during a call."""
+READY = 8
+"""Of these so many are opened before the first event comes: what a busy worker uses, but for bad moments."""
 FOR_OTHERS = 4
 """For the relay, heartbeats, leases and pages."""
 
@@ -61,6 +64,16 @@ def make_topology(settings: Settings) -> Topology:
 def make_database(settings: Settings, max_size: int = 10) -> Database:
     """Return the database, not connected yet."""
     return Database(settings.database_url.get_secret_value(), max_size=max_size)
+
+
+def make_event_database(settings: Settings) -> Database:
+    """Return the database of a worker that consumes events, not connected yet."""
+    return Database(
+        settings.database_url.get_secret_value(),
+        max_size=FOR_EVENTS + settings.prefetch_bulk + FOR_OTHERS,
+        ready=READY,
+        warm_up=warm_up,
+    )
 
 
 def make_vault(settings: Settings) -> Vault:
@@ -139,7 +152,7 @@ async def worker(settings: Settings, clock: Clock | None = None) -> AsyncIterato
             provider = tracing.export_to(settings.tracing_url)
             stack.callback(tracing.switch_off)
             stack.push_async_callback(asyncio.to_thread, provider.shutdown)
-        database = make_database(settings, max_size=FOR_EVENTS + settings.prefetch_bulk + FOR_OTHERS)
+        database = make_event_database(settings)
         await database.connect()
         stack.push_async_callback(database.close)
         require(await examine_store(database, vault, clock))

@@ -20,7 +20,7 @@ _GATES = f"""
 left join economic.gates g on g.agreement_number in (c.agreement_number, {gates.WHOLE})
                           and (g.failures > 0 or g.held_until > now())"""
 _FIND = f"select {_COLUMNS} from economic.connections c {_GATES} where c.workspace_id = any($1::text[])"  # noqa: S608
-_CLAIM = f"""
+CLAIM = f"""
 with claimed as ({inbox.CLAIM})
 select k.source, k.event_id, k.fence, k.attempts, k.snoozes, k.received_at, k.history, {_COLUMNS}
 from claimed k left join economic.connections c on c.workspace_id = k.workspace_id {_GATES}
@@ -45,7 +45,7 @@ async def claim(
 
     ``None`` when a workspace has no connection, or the event was not claimed.
     """
-    rows = await connection.fetch(_CLAIM, *inbox.columns_of(events), lease_s)
+    rows = await connection.fetch(CLAIM, *inbox.columns_of(events), lease_s)
     results = list(zip(events, await inbox.results(connection, events, rows), strict=True))
     claimed = {event.workspace_id for event, result in results if result.claim}
     may_have_waited = any(result.claim is None or result.claim.fence > _FIRST for _, result in results)

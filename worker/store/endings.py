@@ -15,7 +15,7 @@ from worker.store.pool import Connection
 #
 # The arrays come out of subqueries so that their lengths do not enter the plan. With them a plan for these very lengths
 # always looks a little cheaper than the one for all, and Postgres makes a new one each time: as much work as the rest.
-_WRITE = """
+WRITE = """
 with ended as (
     update economic.inbox i
     set state = case when t.outcome is null then i.state else 'done' end, outcome = coalesce(t.outcome, i.outcome),
@@ -58,7 +58,7 @@ async def write(
     is one, the caller has to roll back.
     """
     row = await connection.fetchrow(
-        _WRITE,
+        WRITE,
         [end.claim.source for end in ends],
         [end.claim.event_id for end in ends],
         [end.claim.fence for end in ends],

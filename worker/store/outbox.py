@@ -56,7 +56,7 @@ update economic.outbox o set leased_until = now() + make_interval(secs => $2) fr
 returning o.*
 """
 
-_DELETE = "delete from economic.outbox where id = any ($1::bigint[])"
+DELETE = "delete from economic.outbox where id = any ($1::bigint[])"
 
 _FAILED = """
 update economic.outbox o
@@ -109,7 +109,7 @@ async def take(connection: Connection, limit: int, lease_s: float = OWN_LEASE_S)
 async def delete(connection: Connection, ids: Sequence[int]) -> None:
     """Remove confirmed messages."""
     if ids:
-        await connection.execute(_DELETE, list(ids))
+        await connection.execute(DELETE, list(ids))
 
 
 async def failed(connection: Connection, failures: Sequence[tuple[int, str, bool]]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import Context
 from decimal import Decimal
@@ -60,10 +60,6 @@ def _load_json(text: str) -> Any:
     return {} if text == "{}" else _decode(text)
 
 
-async def _init(connection: Connection) -> None:
-    await connection.set_type_codec("jsonb", encoder=_dump_json, decoder=_load_json, schema="pg_catalog")
-
-
 def _lives(connection: Connection) -> bool:
     try:
         return not connection.is_closed()
@@ -111,9 +107,20 @@ class Database:
     The mark is a session setting: behind a pooler in transaction mode (pgbouncer) use a session-mode port.
     """
 
-    def __init__(self, dsn: str, *, max_size: int = 10, command_timeout_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        max_size: int = 10,
+        command_timeout_s: float = 60.0,
+        ready: int = 1,
+        warm_up: Callable[[Connection], Awaitable[None]] | None = None,
+    ) -> None:
+        """``ready``: connections that ``connect`` opens. ``warm_up``: run on each new one before anybody gets it."""
         self._dsn = dsn
         self._max_size = max_size
+        self._ready = ready
+        self._warm_up = warm_up
         self._command_timeout_s = command_timeout_s
         self._pool: Any = None
         self._changed = set[int]()
@@ -130,10 +137,10 @@ class Database:
         try:
             self._pool = await asyncpg.create_pool(
                 self._dsn,
-                min_size=1,
+                min_size=self._ready,
                 max_size=self._max_size,
                 command_timeout=self._command_timeout_s,
-                init=_init,
+                init=self._init,
                 reset=self._put_in_order,
                 server_settings={
                     "application_name": "pike-economic",
@@ -145,6 +152,18 @@ class Database:
             )
         except (*_UNAVAILABLE, asyncpg.PostgresError, ValueError) as exc:
             raise StoreUnavailable(f"cannot reach Postgres at {where(self._dsn)}: {exc}") from exc
+
+    async def _init(self, connection: Connection) -> None:
+        await connection.set_type_codec("jsonb", encoder=_dump_json, decoder=_load_json, schema="pg_catalog")
+        if self._warm_up is None:
+            return
+        try:
+            await self._warm_up(connection)
+        except asyncpg.PostgresError as exc:
+            if isinstance(exc, _UNAVAILABLE):
+                raise
+            # it works, only slower at first; what a statement lacks is told better when it is run for somebody
+            log.warning("store.not_warmed_up", error=str(exc))
 
     async def close(self) -> None:
         """Close the pool; connections still in use are given a few seconds, then dropped."""

@@ -108,12 +108,12 @@ async def test_the_statement_that_ends_events_keeps_its_plan_however_many_they_a
             ]
             assert (await endings.write(connection, [End(claim, "x", 0.0) for claim in claims], []))[1] == set()
         plans = await connection.fetchrow(
-            "select generic_plans, custom_plans from pg_prepared_statements where statement = $1", endings._WRITE
+            "select generic_plans, custom_plans from pg_prepared_statements where statement = $1", endings.WRITE
         )
     assert tuple(plans) == (2 * TRIED, TRIED)
 
 
-@pytest.mark.parametrize(("table", "delete"), [("outbox", outbox._DELETE), ("overflow", overflow._DELETE)])
+@pytest.mark.parametrize(("table", "delete"), [("outbox", outbox.DELETE), ("overflow", overflow._DELETE)])
 async def test_confirmed_rows_are_found_by_their_number(database: Database, idle: Any, table: str, delete: str) -> None:
     async with database.connection("a test") as connection:
         plan = "\n".join(row[0] for row in await connection.fetch("explain " + delete, [1, 2, 3]))
