@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support import Databases, SharedVhost, Vhosts, corners
 
 from worker.servers import Servers, ServersUnavailable, provide
 
 _STARTED: pytest.StashKey[Servers] = pytest.StashKey()
+
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")  # how long an example takes says something about the machine only
 
 
 def pytest_configure() -> None:

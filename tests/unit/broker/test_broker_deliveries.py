@@ -9,7 +9,7 @@ import pamqp.frame
 import pytest
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
@@ -126,7 +126,6 @@ MESSAGES = st.tuples(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.sampled_from(OTHERS) | MESSAGES, max_size=12),
     st.lists(st.integers(0, 10_000), max_size=12),

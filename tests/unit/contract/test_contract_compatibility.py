@@ -285,7 +285,7 @@ def _values_of(schema: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911  # one f
             return {"null": st.none(), "boolean": st.booleans()}[kind]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(st.data())
 def test_no_value_is_lost_where_no_change_is_seen(data: st.DataObject) -> None:
     narrower = data.draw(SCHEMAS)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from events import Envelope, InvoiceSynced, InvoiceUpdated
@@ -16,7 +16,6 @@ from events.safe_json import nesting_exceeds, parse
 from schemas.invoice import Adjustment, InvoiceStatus
 
 # The machine's load must not decide: no deadline per example, no complaint about slow generation.
-calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 plain_text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30)
 any_json = st.recursive(
@@ -45,7 +44,6 @@ def decodes_or_is_malformed(body: bytes, headers: dict[str, object], content_typ
 
 
 @pytest.mark.requirement("F20")
-@calm
 @given(st.binary(max_size=200), st.dictionaries(header_names, header_values, max_size=7), content_types)
 def test_random_bytes_raise_nothing_but_malformed_event(
     body: bytes, headers: dict[str, object], content_type: str | None
@@ -54,7 +52,6 @@ def test_random_bytes_raise_nothing_but_malformed_event(
 
 
 @pytest.mark.requirement("F20")
-@calm
 @given(any_json, st.sampled_from(TYPES), content_types)
 def test_random_data_raises_nothing_but_malformed_event(data: Any, event_type: str, content_type: str | None) -> None:
     event = {"specversion": "1.0", "id": "1", "source": "s", "type": event_type, "workspaceid": "w", "data": data}
@@ -62,7 +59,6 @@ def test_random_data_raises_nothing_but_malformed_event(data: Any, event_type: s
 
 
 @pytest.mark.requirement("F20")
-@calm
 @given(
     st.dictionaries(st.sampled_from(["specversion", "id", "source", "type", "workspaceid", "time", "data"]), any_json)
 )
@@ -70,7 +66,6 @@ def test_random_attributes_raise_nothing_but_malformed_event(event: dict[str, An
     decodes_or_is_malformed(json.dumps(event).encode(), {}, CONTENT_TYPE)
 
 
-@calm
 @given(
     st.text(string.ascii_letters + string.digits + "_.:-", min_size=1, max_size=64),
     st.uuids(),
@@ -100,7 +95,6 @@ def test_whatever_is_written_is_read_back_equal(
     assert json.loads(body)["data"]["net"] == format(amount, "f")
 
 
-@calm
 @given(
     st.uuids(), st.dictionaries(plain_text, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
 )
@@ -126,13 +120,11 @@ nested = st.recursive(
 )
 
 
-@calm
 @given(nested, st.integers(0, 6))
 def test_depth_scan_agrees_with_the_parser(value: Any, limit: int) -> None:
     assert nesting_exceeds(json.dumps(value), limit) == (depth_of(value) > limit)
 
 
-@calm
 @given(st.text('[]{}"\\,:a 1', max_size=60), st.integers(0, 3))
 def test_depth_scan_never_lets_a_deeper_text_through(text: str, limit: int) -> None:
     try:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from schemas.customer import EconomicContact, EconomicCustomer, LocalCustomer
@@ -21,7 +20,6 @@ RECORDED = Path(__file__).parents[2] / "data" / "mapping"
 DEFAULTS = InvoiceDefaults(layout_number=19, payment_terms_number=1, payment_terms_type="net")
 
 # The machine's load must not decide: no deadline per example, no complaint about slow generation.
-calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 printable = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=60)
 cents = st.decimals(-(10**7), 10**7, places=2)

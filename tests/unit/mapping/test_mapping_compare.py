@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mapping_factories import DEFAULTS, booked, calm, cents, economic_customer, percents, requested, requested_line, uid
+from mapping_factories import DEFAULTS, booked, cents, economic_customer, percents, requested, requested_line, uid
 
 from schemas.invoice import Adjustment, EconomicDraft, RequestedInvoice
 from worker.mapping.compare import compare
@@ -27,7 +27,6 @@ def stored(invoice: RequestedInvoice, **changes: Any) -> EconomicDraft:
 
 
 @pytest.mark.requirement("B12")
-@calm
 @given(
     st.lists(st.tuples(cents, cents, st.none() | percents), min_size=1, max_size=5),
     st.text(max_size=40),

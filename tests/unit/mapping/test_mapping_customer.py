@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from mapping_factories import calm, contact, economic_customer, local_customer, printable, recorded
+from mapping_factories import contact, economic_customer, local_customer, printable, recorded
 
 from schemas.customer import EconomicCustomer
 from schemas.problem import Cause
@@ -112,7 +112,6 @@ def test_names_are_split_on_the_last_space(full: str, parts: tuple[str | None, s
 
 
 @pytest.mark.requirement("R17")
-@calm
 @given(printable)
 def test_split_name_rejoins_to_the_original(name: str) -> None:
     full = texts.line(name)
@@ -123,7 +122,6 @@ def test_split_name_rejoins_to_the_original(name: str) -> None:
     assert row.primary_contact_last_name is None or " " not in row.primary_contact_last_name
 
 
-@calm
 @given(st.text(max_size=80))
 @example("\ud800\x00")
 def test_cleaned_texts_can_be_stored_and_cleaning_twice_changes_nothing(text: str) -> None:
@@ -136,7 +134,6 @@ def test_cleaned_texts_can_be_stored_and_cleaning_twice_changes_nothing(text: st
 # --- created in e-conomic ------------------------------------------------------------------------------
 
 
-@calm
 @given(
     name=printable.filter(lambda text: texts.line(text) is not None),
     address=st.none() | printable,

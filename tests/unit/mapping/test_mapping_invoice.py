@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mapping_factories import RULES, booked, calm, cents, draft, line, percents, recorded
+from mapping_factories import RULES, booked, cents, draft, line, percents, recorded
 
 from schemas.invoice import EconomicBooked, EconomicDraft, InvoiceStatus
 from worker.mapping.invoice import booked_to_pike, draft_to_pike
@@ -56,7 +56,6 @@ def test_negative_document_is_a_credit_note(net: str, gross: str, credit: bool) 
 
 
 @pytest.mark.requirement("R26")
-@calm
 @given(st.dates(), st.none() | st.dates())
 def test_dates_are_never_shifted(date: dt.date, due: dt.date | None) -> None:
     for document in (booked(date=date, due_date=due), draft(date=date, due_date=due)):
@@ -205,7 +204,6 @@ economic_lines = st.builds(
 
 
 @pytest.mark.requirement("B12")
-@calm
 @given(st.lists(economic_lines, max_size=8), cents, cents, cents)
 def test_no_line_and_no_ore_is_lost(lines: list[Any], net: Decimal, vat: Decimal, remainder: Decimal) -> None:
     document = booked(lines=tuple(lines), net_amount=net, vat_amount=vat, gross_amount=net + vat, remainder=remainder)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mapping_factories import calm, economic_customer, local_customer, uid
+from mapping_factories import economic_customer, local_customer, uid
 
 from schemas.customer import PikeCustomer
 from worker.mapping.matching import Ambiguous, Matches, find_in_economic, keys_of, match_customers, normalise_name
@@ -93,7 +93,6 @@ customers = st.lists(st.tuples(small, small, small), max_size=7)
 
 
 @pytest.mark.requirement("B11")
-@calm
 @given(customers, customers)
 def test_links_are_never_a_guess(theirs: list[tuple[str, str, str]], ours: list[tuple[str, str, str]]) -> None:
     def fields(vat: str, mail: str) -> dict[str, str | None]:

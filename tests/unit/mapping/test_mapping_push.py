@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mapping_factories import (
     DEFAULTS,
-    calm,
     cents,
     economic_customer,
     percents,
@@ -87,7 +86,6 @@ def test_invoice_without_a_title_has_no_heading() -> None:
 
 
 @pytest.mark.requirement("B1")
-@calm
 @given(st.uuids(), st.integers(1, 10**7))
 def test_reference_is_always_the_same_short_and_names_the_invoice(key: UUID, agreement: int) -> None:
     reference = reference_for(agreement, key)
@@ -236,7 +234,6 @@ def test_expected_totals_are_rounded_per_line_half_away_from_nought() -> None:
 
 
 @pytest.mark.requirement("B12")
-@calm
 @given(lines_strategy)
 def test_totals_add_up_and_every_line_is_sent(drawn: list[tuple[Decimal, Decimal, Decimal | None, bool]]) -> None:
     lines = [
