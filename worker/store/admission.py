@@ -25,6 +25,7 @@ with claimed as ({inbox.CLAIM})
 select k.source, k.event_id, k.fence, k.attempts, k.snoozes, k.received_at, k.history, {_COLUMNS}
 from claimed k left join economic.connections c on c.workspace_id = k.workspace_id {_GATES}
 """  # noqa: S608  # names of columns only
+"""Claims as ``inbox.CLAIM`` does, and brings connection and gates along; the same parameters."""
 
 _FIRST = 1
 """The fence of a claim that nobody was before."""

@@ -38,6 +38,7 @@ with ended as (
 )
 select array(select place from ended) as ended, array(select id from sent order by id) as sent
 """
+"""Writes ends and messages; parameters: an array per field of ``End``, ``outbox.columns_of``, the messages' lease in s."""
 
 
 @dataclass(frozen=True, slots=True)

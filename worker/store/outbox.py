@@ -57,6 +57,7 @@ returning o.*
 """
 
 DELETE = "delete from economic.outbox where id = any ($1::bigint[])"
+"""Removes confirmed messages, by their row ids."""
 
 _FAILED = """
 update economic.outbox o
