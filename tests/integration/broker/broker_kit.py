@@ -25,7 +25,7 @@ async def until(condition: Callable[[], bool], what: str, within_s: float = 15.0
 
 
 async def until_ready(count: CountReady, queue: str, expected: int, within_s: float = 15.0) -> None:
-    """Poll until so many messages lie ready: the broker settles and takes back after it has said goodbye."""
+    """Poll until so many messages lie ready: the broker settles, takes back and dead-letters in its own time."""
     seen = -1
     try:
         async with asyncio.timeout(within_s):

@@ -191,9 +191,7 @@ async def test_a_rejected_message_waits_in_the_dead_queue_until_it_is_handled(
     async def handle(delivery: Delivery, death: DeathInfo) -> None:
         dead.append((delivery, death))
 
-    async with asyncio.timeout(10):
-        while not await ready_in(DEAD_QUEUE):  # noqa: ASYNC110  # the broker tells nobody when it dead-letters
-            await asyncio.sleep(0.02)
+    await until_ready(ready_in, DEAD_QUEUE, 1)
     with pytest.raises(StoreUnavailable):
         await broker.drain_dead(failing, 10)
     assert await broker.drain_dead(handle, 10) == 1
@@ -294,9 +292,7 @@ async def test_a_process_that_returns_no_verdict_does_not_hold_its_delivery_for_
 ) -> None:
     broker = await bench.consuming(Recorder(lambda _: None))  # type: ignore[arg-type,return-value]
     await broker.publisher.publish(outgoing())
-    async with asyncio.timeout(10):
-        while not await ready_in(DEAD_QUEUE):  # noqa: ASYNC110  # the broker tells nobody
-            await asyncio.sleep(0.02)
+    await until_ready(ready_in, DEAD_QUEUE, 1)
 
 
 async def test_deliveries_do_not_pass_through_aiormq_also_after_a_pause(
