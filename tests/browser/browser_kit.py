@@ -123,6 +123,9 @@ async def _assert_accessible(page: Page, where: str) -> None:
     assert not told, f"{where}: " + "\n".join(told)
 
 
+_MARKUP = re.compile(r"</?(div|dl|figure|li|ol|p|section|span|svg|table|ul)\b[^<]*>")
+
+
 async def _assert_whole_without_scripts(visitor: Visitor, name: str) -> None:
     headings = await visitor.page.locator("h1, h2").all_inner_texts()
     context = await visitor.site.browser.new_context(
@@ -135,7 +138,9 @@ async def _assert_whole_without_scripts(visitor: Visitor, name: str) -> None:
         html = re.sub(r"<svg.*?</svg>", "", await answer.text(), flags=re.DOTALL)
         assert len(html.encode()) <= MOST_BYTES, f"{name} has {len(html.encode())} bytes without charts"
         assert await bare.locator("h1, h2").all_inner_texts() == headings, f"{name} reads otherwise without scripts"
-        assert (await bare.locator("main").inner_text()).strip(), f"{name} says nothing without scripts"
+        words = await bare.locator("main").inner_text()
+        assert words.strip(), f"{name} says nothing without scripts"
+        assert not _MARKUP.search(words), f"{name} shows its markup without scripts: {words[:300]}"
     finally:
         await context.close()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 from aiohttp import web
+from markupsafe import Markup
 
 from worker.web import wording, words
 
@@ -34,9 +35,9 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def render(template: str, **values: Any) -> str:
-    """Return a template's text. A value that it needs and does not get is an error, not a gap."""
-    return _environment().get_template(template).render(values)
+def render(template: str, **values: Any) -> Markup:
+    """Return a template's HTML, which other templates take as such. A value that it lacks is an error, not a gap."""
+    return Markup(_environment().get_template(template).render(values))  # noqa: S704  # escaped value by value
 
 
 def page(template: str, *, status: int = 200, **values: Any) -> web.Response:
